@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+# Everything from outside, all of it packages of Debian; tools/setup lists their names.
+find_package(Threads REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(CURL REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_package(LibArchive REQUIRED)
+find_package(Boost 1.75 REQUIRED COMPONENTS json)
+find_package(fmt REQUIRED)
+find_package(tl-expected REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(isal REQUIRED IMPORTED_TARGET libisal)
+pkg_check_modules(tomlplusplus REQUIRED IMPORTED_TARGET tomlplusplus)
+pkg_check_modules(pugixml REQUIRED IMPORTED_TARGET pugixml)
+if(TRAINYARD_TESTS)
+  find_package(GTest REQUIRED)
+endif()
