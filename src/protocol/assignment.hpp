@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an agent is told about its part of a training job. The engine brings it to the host as a JSON
+// file that only the agent's user can read: it holds credentials.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/json.hpp"
+#include "base/result.hpp"
+#include "model/channel.hpp"
+
+namespace trainyard::protocol {
+
+using StringPairs = std::vector<std::pair<std::string, std::string>>;
+
+// How the agent meets the server: S3 and reports over the same endpoint.
+struct ServerAccess {
+  std::string endpoint;       // "http://127.0.0.1:4600"
+  std::string region;
+  std::string access_key;     // of the job, valid while it is not terminal
+  std::string secret_key;
+  std::string session_token;
+  std::string report_token;   // bearer token of this attempt's reports
+};
+
+// Where the host keeps things, and how jobs are walled off. Engines fill it in.
+struct HostSettings {
+  std::string job_dir;           // this instance's own folder, made by the engine
+  std::string environments_dir;  // built environments, shared by all jobs of the host
+  std::string environments_file; // environments.toml
+  std::string uv;                // program; empty: look on PATH and beside the binary
+  std::string isolation = "auto";  // auto, sandbox, process
+  std::vector<std::string> hidden_paths;  // folders that a job must not see, such as the data dir
+  int64_t memory_limit_bytes = 0;  // 0: none
+  double cpu_limit = 0;            // cores; 0: none
+  std::string cgroup;              // path of the instance's cgroup; empty: none could be made
+};
+
+struct CheckpointTarget {
+  std::string s3_uri;
+  std::string local_path;  // default /opt/ml/checkpoints/
+};
+
+// CreateTrainingJob, in our words, for one host of one attempt.
+struct Assignment {
+  std::string job_name;
+  std::string job_arn;
+  int64_t attempt = 1;
+  std::string host = "algo-1";
+  std::vector<std::string> hosts = {"algo-1"};  // sorted, the same on every host
+  std::string instance_type;
+  std::string image;
+  std::vector<std::string> entrypoint;  // ContainerEntrypoint; empty: script mode
+  std::vector<std::string> arguments;   // ContainerArguments
+  StringPairs hyperparameters;  // order of the request
+  StringPairs environment;
+  std::vector<Channel> channels;
+  std::string output_s3_uri;             // S3OutputPath
+  bool is_output_compressed = true;      // OutputDataConfig.CompressionType GZIP
+  std::optional<CheckpointTarget> checkpoint;
+  int64_t max_runtime_seconds = 86400;
+  bool is_network_isolated = false;
+  int64_t created_ms = 0;  // creation of the job; names the log stream
+  ServerAccess server;
+  HostSettings host_settings;
+};
+
+json::object to_json(const Assignment& assignment);
+Result<Assignment> parse_assignment(const json::object& document);
+
+}  // namespace trainyard::protocol
