@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "http/connection.hpp"
+
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <cerrno>
+
+#include "base/file.hpp"
+#include "base/log.hpp"
+#include "base/text.hpp"
+
+namespace trainyard::http {
+
+namespace beast = boost::beast::http;
+
+// The announced body of the request in progress. The first read sends "100 Continue" if the client
+// waits for it, so a handler that refuses early spares the client the upload.
+class RequestBody : public Body {
+ public:
+  RequestBody(Connection& connection, uint64_t length, bool wants_continue)
+      : connection_(connection),
+        length_(length),
+        remaining_(length),
+        wants_continue_(wants_continue) {}
+
+  Result<size_t> read(std::span<char> bytes) override {
+    if (remaining_ == 0 || bytes.empty()) return 0;
+    if (std::exchange(wants_continue_, false)) {
+      TRY(write_all(connection_.fd(), "HTTP/1.1 100 Continue\r\n\r\n"));
+    }
+    size_t wanted = static_cast<size_t>(std::min<uint64_t>(bytes.size(), remaining_));
+    size_t count = TRY(connection_.receive(bytes.first(wanted)));
+    if (count == 0) {
+      return fail(Code::unavailable, "the client closed the connection {} bytes before the end",
+                  remaining_);
+    }
+    remaining_ -= count;
+    return count;
+  }
+
+  std::optional<uint64_t> length() const override { return length_; }
+
+  // Reads what the handler left, if it is little: true when the next request can follow.
+  bool drain() {
+    constexpr uint64_t kLittle = 64 << 10;
+    if (remaining_ > 0 && (wants_continue_ || remaining_ > kLittle)) return false;
+    std::array<char, 4096> waste;
+    while (remaining_ > 0) {
+      if (!read(waste)) return false;
+    }
+    return true;
+  }
+
+ private:
+  Connection& connection_;
+  uint64_t length_;
+  uint64_t remaining_;
+  bool wants_continue_;
+};
+
+namespace {
+
+Response refusal(int status) {
+  return Response{status, {{"Content-Type", "text/plain"}},
+                  fmt::format("{} {}\n", status, reason_phrase(status))};
+}
+
+Response call(const Handler& handler, Request& request) {
+  try {
+    return handler(request);
+  } catch (const std::exception& exception) {
+    log::error("handler threw", {{"path", request.path}, {"what", exception.what()}});
+    return refusal(500);
+  }
+}
+
+uint64_t body_length(const Response& response) {
+  if (const auto* range = std::get_if<FileRange>(&response.body)) return range->length;
+  return std::get<std::string>(response.body).size();
+}
+
+std::string serialize_head(const Response& response, bool is_head, bool keep_alive) {
+  std::string head =
+      fmt::format("HTTP/1.1 {} {}\r\n", response.status, reason_phrase(response.status));
+  for (const auto& [name, value] : response.headers) head += fmt::format("{}: {}\r\n", name, value);
+  bool has_no_body = response.status == 204 || response.status == 304;
+  bool is_length_given = is_head && response.headers.find("Content-Length");
+  if (!has_no_body && !is_length_given) {
+    head += fmt::format("Content-Length: {}\r\n", body_length(response));
+  }
+  if (!keep_alive) head += "Connection: close\r\n";
+  return head + "\r\n";
+}
+
+}  // namespace
+
+Result<size_t> Connection::receive(std::span<char> bytes) {
+  if (!buffer_.empty()) {
+    size_t count = std::min(bytes.size(), buffer_.size());
+    std::copy_n(buffer_.data(), count, bytes.data());
+    buffer_.erase(0, count);
+    return count;
+  }
+  for (;;) {
+    ssize_t count = ::recv(socket_.get(), bytes.data(), bytes.size(), 0);
+    if (count >= 0) return static_cast<size_t>(count);
+    if (errno != EINTR) return fail_errno(errno, "receiving");
+  }
+}
+
+Connection::HeadOrRefusal Connection::read_head() {
+  size_t searched = 0;
+  for (;;) {
+    size_t end = buffer_.find("\r\n\r\n", searched);
+    if (end != std::string::npos) return parse_head(end + 4);
+    if (buffer_.size() > max_header_bytes_) return tl::unexpected(431);
+    searched = buffer_.size() < 3 ? 0 : buffer_.size() - 3;
+    std::array<char, 16384> chunk;
+    ssize_t count = ::recv(socket_.get(), chunk.data(), chunk.size(), 0);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return tl::unexpected(0);
+    buffer_.append(chunk.data(), static_cast<size_t>(count));
+  }
+}
+
+Connection::HeadOrRefusal Connection::parse_head(size_t end) {
+  beast::request_parser<beast::empty_body> parser;
+  parser.header_limit(static_cast<uint32_t>(max_header_bytes_));
+  parser.body_limit(boost::none);
+  boost::system::error_code error;
+  parser.put(boost::asio::buffer(buffer_.data(), end), error);
+  if (error && error != beast::error::need_more) {
+    return tl::unexpected(error == beast::error::header_limit ? 431 : 400);
+  }
+  if (!parser.is_header_done()) return tl::unexpected(400);
+  // SDKs announce their bodies' length; aws-chunked is a Content-Encoding inside of it.
+  if (parser.chunked()) return tl::unexpected(411);
+
+  const auto& message = parser.get();
+  Head head;
+  std::string_view target(message.target().data(), message.target().size());
+  if (!target.starts_with('/')) return tl::unexpected(400);
+  size_t question = std::min(target.find('?'), target.size());
+  head.request.method = std::string(message.method_string());
+  head.request.path = std::string(target.substr(0, question));
+  head.request.query = std::string(target.substr(std::min(question + 1, target.size())));
+  for (const auto& field : message) {
+    auto name = field.name_string();
+    auto value = field.value();
+    head.request.headers.add({name.data(), name.size()}, {value.data(), value.size()});
+  }
+  head.body_length = parser.content_length().value_or(0);
+  head.keep_alive = message.keep_alive();
+  head.wants_continue = equal_ignoring_case(head.request.headers.get("Expect"), "100-continue");
+  buffer_.erase(0, end);
+  return head;
+}
+
+bool Connection::serve(const Handler& handler) {
+  auto head = read_head();
+  if (!head) {
+    if (head.error() != 0) send(refusal(head.error()), false, false);
+    return false;
+  }
+  RequestBody body(*this, head->body_length, head->wants_continue);
+  head->request.body = &body;
+  Response response = call(handler, head->request);
+  bool keep_alive = body.drain() && head->keep_alive;
+  return send(response, head->request.method == "HEAD", keep_alive) && keep_alive;
+}
+
+bool Connection::send(const Response& response, bool is_head, bool keep_alive) {
+  std::string bytes = serialize_head(response, is_head, keep_alive);
+  const auto* text = std::get_if<std::string>(&response.body);
+  if (text != nullptr && !is_head) bytes += *text;
+  if (!write_all(socket_.get(), bytes)) return false;
+  return is_head || text != nullptr || send_file(std::get<FileRange>(response.body));
+}
+
+bool Connection::send_file(const FileRange& range) {
+  auto offset = static_cast<off_t>(range.offset);
+  uint64_t remaining = range.length;
+  while (remaining > 0) {
+    size_t piece = static_cast<size_t>(std::min<uint64_t>(remaining, 1 << 30));
+    ssize_t count = ::sendfile(socket_.get(), range.file->get(), &offset, piece);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return false;
+    remaining -= static_cast<uint64_t>(count);
+  }
+  return true;
+}
+
+}  // namespace trainyard::http

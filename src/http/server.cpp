@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "http/server.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <deque>
+#include <thread>
+#include <unordered_map>
+
+#include "base/guarded.hpp"
+#include "http/connection.hpp"
+
+namespace trainyard::http {
+
+namespace {
+
+using std::chrono::steady_clock;
+
+struct Listener {
+  Fd socket;
+  uint16_t port = 0;
+};
+
+Result<Listener> listen_on(const ServerOptions& options) {
+  sockaddr_storage address{};
+  socklen_t size = 0;
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&address);
+  auto* v6 = reinterpret_cast<sockaddr_in6*>(&address);
+  if (inet_pton(AF_INET, options.host.c_str(), &v4->sin_addr) == 1) {
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(options.port);
+    size = sizeof *v4;
+  } else if (inet_pton(AF_INET6, options.host.c_str(), &v6->sin6_addr) == 1) {
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(options.port);
+    size = sizeof *v6;
+  } else {
+    return fail(Code::invalid, "'{}' is no numeric address", options.host);
+  }
+  Fd socket(::socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket) return fail_errno(errno, "opening a socket");
+  int on = 1;
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  if (::bind(socket.get(), generic, size) != 0 || ::listen(socket.get(), SOMAXCONN) != 0) {
+    return fail_errno(errno, fmt::format("listening on {}:{}", options.host, options.port));
+  }
+  ::getsockname(socket.get(), generic, &size);
+  bool is_v4 = address.ss_family == AF_INET;
+  return Listener{std::move(socket), ntohs(is_v4 ? v4->sin_port : v6->sin6_port)};
+}
+
+void set_timeouts(int socket, std::chrono::seconds timeout) {
+  timeval limit{};
+  limit.tv_sec = timeout.count();
+  ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  int on = 1;
+  ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+// Invariants: (1) a connection is parked, ready, or held by one worker; (2) a parked one is in the
+// epoll set, armed; (3) `open` counts all three kinds.
+class EpollServer : public Server {
+ public:
+  EpollServer(ServerOptions options, Handler handler, Listener listener, Fd epoll, Fd wake)
+      : options_(std::move(options)),
+        handler_(std::move(handler)),
+        listener_(std::move(listener)),
+        epoll_(std::move(epoll)),
+        wake_(std::move(wake)) {
+    watch(listener_.socket.get(), EPOLLIN, EPOLL_CTL_ADD);
+    watch(wake_.get(), EPOLLIN, EPOLL_CTL_ADD);
+    acceptor_ = std::jthread([this](std::stop_token stop) { accept_and_watch(stop); });
+  }
+
+  ~EpollServer() override {
+    acceptor_.request_stop();
+    eventfd_write(wake_.get(), 1);
+    acceptor_.join();
+    std::vector<std::jthread> workers;
+    state_.change([&](State& state) {
+      state.is_stopping = true;
+      for (int fd : state.held) ::shutdown(fd, SHUT_RD);
+      workers = std::move(state.workers);
+    });
+    workers.clear();  // joins
+  }
+
+  uint16_t port() const override { return listener_.port; }
+
+ private:
+  struct State {
+    std::unordered_map<int, std::unique_ptr<Connection>> parked;
+    std::deque<std::unique_ptr<Connection>> ready;
+    std::vector<int> held;
+    std::vector<std::jthread> workers;
+    size_t idle_workers = 0;
+    size_t open = 0;
+    bool is_stopping = false;
+  };
+
+  void watch(int fd, uint32_t events, int operation) {
+    epoll_event event{};
+    event.events = events;
+    event.data.fd = fd;
+    ::epoll_ctl(epoll_.get(), operation, fd, &event);
+  }
+
+  void accept_and_watch(std::stop_token stop) {
+    std::array<epoll_event, 64> events;
+    while (!stop.stop_requested()) {
+      int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), 10'000);
+      for (int i = 0; i < count; ++i) {
+        int fd = events[static_cast<size_t>(i)].data.fd;
+        if (fd == listener_.socket.get()) {
+          accept_all();
+        } else if (fd != wake_.get()) {
+          hand_over(fd);
+        }
+      }
+      close_idle();
+    }
+  }
+
+  void accept_all() {
+    for (;;) {
+      Fd socket(::accept4(listener_.socket.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      if (!socket) return;
+      set_timeouts(socket.get(), options_.io_timeout);
+      int fd = socket.get();
+      auto connection = std::make_unique<Connection>(std::move(socket), options_.max_header_bytes);
+      connection->parked_at = steady_clock::now();
+      state_.with([&](State& state) {
+        if (state.open >= options_.max_connections) return;
+        ++state.open;
+        state.parked.emplace(fd, std::move(connection));
+        watch(fd, EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, EPOLL_CTL_ADD);
+      });
+    }
+  }
+
+  void hand_over(int fd) {
+    state_.change([&](State& state) {
+      auto found = state.parked.extract(fd);
+      if (found.empty()) return;
+      state.ready.push_back(std::move(found.mapped()));
+      if (state.idle_workers < state.ready.size() &&
+          state.workers.size() < options_.max_workers) {
+        state.workers.emplace_back([this] { work(); });
+      }
+    });
+  }
+
+  void close_idle() {
+    auto limit = steady_clock::now() - options_.idle_timeout;
+    state_.with([&](State& state) {
+      state.open -= std::erase_if(
+          state.parked, [&](const auto& entry) { return entry.second->parked_at < limit; });
+    });
+  }
+
+  void work() {
+    while (auto connection = take_ready()) {
+      bool is_alive = connection->serve(handler_);
+      while (is_alive && connection->has_buffered_bytes()) is_alive = connection->serve(handler_);
+      put_back(std::move(connection), is_alive);
+    }
+  }
+
+  // Null when the server stops.
+  std::unique_ptr<Connection> take_ready() {
+    state_.with([](State& state) { ++state.idle_workers; });
+    auto is_needed = [](State& state) { return state.is_stopping || !state.ready.empty(); };
+    auto take = [](State& state) -> std::unique_ptr<Connection> {
+      --state.idle_workers;
+      if (state.is_stopping) return nullptr;
+      auto connection = std::move(state.ready.front());
+      state.ready.pop_front();
+      state.held.push_back(connection->fd());
+      return connection;
+    };
+    return state_.wait(std::stop_token(), steady_clock::time_point::max(), is_needed, take);
+  }
+
+  void put_back(std::unique_ptr<Connection> connection, bool is_alive) {
+    int fd = connection->fd();
+    connection->parked_at = steady_clock::now();
+    state_.with([&](State& state) {
+      std::erase(state.held, fd);
+      if (!is_alive || state.is_stopping) {
+        --state.open;
+        connection.reset();
+        return;
+      }
+      state.parked.emplace(fd, std::move(connection));
+      watch(fd, EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, EPOLL_CTL_MOD);
+    });
+  }
+
+  ServerOptions options_;
+  Handler handler_;
+  Listener listener_;
+  Fd epoll_;
+  Fd wake_;
+  Guarded<State> state_;
+  std::jthread acceptor_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::start(ServerOptions options, Handler handler) {
+  // A client that leaves while it is written to must be an error of that write, not a signal.
+  std::signal(SIGPIPE, SIG_IGN);
+  Listener listener = TRY(listen_on(options));
+  Fd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  Fd wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!epoll || !wake) return fail_errno(errno, "starting the HTTP server");
+  return std::unique_ptr<Server>(new EpollServer(std::move(options), std::move(handler),
+                                                 std::move(listener), std::move(epoll),
+                                                 std::move(wake)));
+}
+
+}  // namespace trainyard::http
