@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "aws/fault.hpp"
 #include "base/clock.hpp"
@@ -38,10 +39,6 @@ struct SigningOptions {
 void sign(std::string_view method, std::string_view path, std::string_view query,
           http::Headers& headers, const SigningOptions& options);
 
-// The query string that makes a URL valid for `expires_seconds` (presigned URL).
-std::string presign(std::string_view method, std::string_view host, std::string_view path,
-                    std::string_view query, const SigningOptions& options, int expires_seconds);
-
 // Who signs with this access key; nullopt where the key is unknown.
 using FindCredentials = std::function<std::optional<Credentials>(std::string_view access_key)>;
 
@@ -53,16 +50,16 @@ struct Signature {
 };
 
 // A verified request: its body checks itself while it is read. The last read fails with `invalid`
-// where the payload's hash, a chunk signature or a trailing checksum is wrong.
+// where the payload's hash is wrong.
 struct Verified {
   Signature signature;
-  std::unique_ptr<http::Body> body;  // the payload: aws-chunked framing is removed
+  std::unique_ptr<http::Body> body;
 };
 
-// Checks the header form or the presigned form, the clock (15 minutes), expiry, and that the host
-// and all x-amz-* headers are signed. The request's body must outlive the result.
-// Faults: MissingAuthenticationToken, IncompleteSignature, InvalidClientTokenId,
-// SignatureDoesNotMatch, RequestExpired, InvalidToken; their S3 names differ and come from fault.cpp.
+// Checks the header form, the clock (15 minutes either way), the session token, that Host and all
+// x-amz-* headers are signed, and the signature. The request's body must outlive the result.
+// Not yet understood, and refused: the presigned form and STREAMING-* payloads.
+// S3 and the other services name their faults differently; the credential scope decides which.
 std::variant<Verified, Fault> verify(const http::Request& request, const FindCredentials& find,
                                      Time now);
 

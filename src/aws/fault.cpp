@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aws/fault.hpp"
+
+#include <array>
+
+#include "base/check.hpp"
+#include "base/json.hpp"
+#include "base/log.hpp"
+#include "base/text.hpp"
+
+namespace trainyard::aws {
+
+namespace {
+
+struct Entry {
+  std::string_view code;
+  int status;
+};
+
+// S3: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html; others: contract.md A.3.
+constexpr std::array kTable = {
+    Entry{"AccessDenied", 403},
+    Entry{"AccessDeniedException", 400},
+    Entry{"AuthorizationHeaderMalformed", 400},
+    Entry{"IncompleteSignatureException", 400},
+    Entry{"InternalError", 500},
+    Entry{"InternalFailure", 500},
+    Entry{"InvalidAccessKeyId", 403},
+    Entry{"InvalidRequest", 400},
+    Entry{"InvalidSignatureException", 400},
+    Entry{"InvalidToken", 400},
+    Entry{"MissingAuthenticationTokenException", 400},
+    Entry{"NoSuchBucket", 404},
+    Entry{"NoSuchKey", 404},
+    Entry{"RequestTimeTooSkewed", 403},
+    Entry{"ResourceInUse", 400},
+    Entry{"ResourceLimitExceeded", 400},
+    Entry{"SerializationException", 400},
+    Entry{"SignatureDoesNotMatch", 403},
+    Entry{"SlowDown", 503},
+    Entry{"UnknownOperationException", 400},
+    Entry{"UnrecognizedClientException", 400},
+    Entry{"ValidationException", 400},
+    Entry{"XAmzContentSHA256Mismatch", 400},
+};
+
+std::string escape_xml(std::string_view text) {
+  std::string result;
+  for (char c : text) {
+    switch (c) {
+      case '&': result += "&amp;"; break;
+      case '<': result += "&lt;"; break;
+      case '>': result += "&gt;"; break;
+      case '"': result += "&quot;"; break;
+      default:
+        // XML 1.0 has no other control characters than these three.
+        bool is_control = static_cast<unsigned char>(c) < 0x20;
+        result += is_control && c != '\t' && c != '\n' && c != '\r' ? '?' : c;
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+int status_of(std::string_view code) {
+  for (const Entry& entry : kTable) {
+    if (entry.code == code) return entry.status;
+  }
+  check_failed("status_of(code)", "every fault code stands in the table", __FILE__, __LINE__);
+}
+
+http::Response to_response(const Fault& fault, Dialect dialect, std::string_view resource,
+                           std::string_view request_id) {
+  http::Response response;
+  response.status = status_of(fault.code);
+  std::string message = escape_xml(to_valid_utf8(fault.message));
+  switch (dialect) {
+    case Dialect::json:
+      response.headers = {{"Content-Type", "application/x-amz-json-1.1"},
+                          {"x-amzn-RequestId", std::string(request_id)}};
+      response.body = json::serialize(
+          json::object{{"__type", fault.code}, {"message", to_valid_utf8(fault.message)}});
+      break;
+    case Dialect::query:
+      response.headers = {{"Content-Type", "text/xml"},
+                          {"x-amzn-RequestId", std::string(request_id)}};
+      response.body = fmt::format(
+          "<ErrorResponse><Error><Type>Sender</Type><Code>{}</Code><Message>{}</Message></Error>"
+          "<RequestId>{}</RequestId></ErrorResponse>",
+          fault.code, message, request_id);
+      break;
+    case Dialect::s3:
+      response.headers = {{"Content-Type", "application/xml"},
+                          {"x-amz-request-id", std::string(request_id)}};
+      response.body = fmt::format(
+          "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message>"
+          "<Resource>{}</Resource><RequestId>{}</RequestId></Error>",
+          fault.code, message, escape_xml(to_valid_utf8(resource)), request_id);
+      break;
+  }
+  return response;
+}
+
+Fault to_fault(const Error& error, Dialect dialect) {
+  bool is_s3 = dialect == Dialect::s3;
+  switch (error.code) {
+    case Code::invalid:
+      return {is_s3 ? "InvalidRequest" : "ValidationException", error.message};
+    case Code::denied:
+      return {is_s3 ? "AccessDenied" : "AccessDeniedException", error.message};
+    case Code::exhausted:
+      return {is_s3 ? "SlowDown" : "ResourceLimitExceeded", error.message};
+    default:
+      log::error("request failed", {{"code", name(error.code)}, {"message", error.message}});
+      return {is_s3 ? "InternalError" : "InternalFailure",
+              "We encountered an internal error. Please try again."};
+  }
+}
+
+}  // namespace trainyard::aws
