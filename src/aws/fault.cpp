@@ -33,6 +33,7 @@ constexpr std::array kTable = {
     Entry{"NoSuchBucket", 404},
     Entry{"NoSuchKey", 404},
     Entry{"RequestTimeTooSkewed", 403},
+    Entry{"RequestTimeout", 400},
     Entry{"ResourceInUse", 400},
     Entry{"ResourceLimitExceeded", 400},
     Entry{"SerializationException", 400},
@@ -111,6 +112,7 @@ Fault to_fault(const Error& error, Dialect dialect) {
       return {is_s3 ? "AccessDenied" : "AccessDeniedException", error.message};
     case Code::exhausted:
       return {is_s3 ? "SlowDown" : "ResourceLimitExceeded", error.message};
+    case Code::timeout: return {"RequestTimeout", error.message};
     default:
       log::error("request failed", {{"code", name(error.code)}, {"message", error.message}});
       return {is_s3 ? "InternalError" : "InternalFailure",

@@ -36,7 +36,7 @@ class RequestBody : public Body {
     size_t wanted = static_cast<size_t>(std::min<uint64_t>(bytes.size(), remaining_));
     size_t count = TRY(connection_.receive(bytes.first(wanted)));
     if (count == 0) {
-      return fail(Code::unavailable, "the client closed the connection {} bytes before the end",
+      return fail(Code::invalid, "the client closed the connection {} bytes before the end",
                   remaining_);
     }
     remaining_ -= count;

@@ -46,8 +46,9 @@ class Body {
  public:
   virtual ~Body() = default;
 
-  // Fills at most `buffer` and returns the count; 0 is the end. `unavailable` when the peer left
-  // before the end it had announced, `timeout` when it stalled.
+  // Fills at most `buffer` and returns the count; 0 is the end. `invalid` when the peer ended
+  // before the length it had announced, `unavailable` when the connection broke, `timeout` when it
+  // stalled.
   virtual Result<size_t> read(std::span<char> buffer) = 0;
 
   // Bytes of the whole body, where known beforehand.
