@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "aws/xml.hpp"
 #include "base/check.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
@@ -22,19 +23,42 @@ constexpr std::array kTable = {
     Entry{"AccessDenied", 403},
     Entry{"AccessDeniedException", 400},
     Entry{"AuthorizationHeaderMalformed", 400},
+    Entry{"AuthorizationQueryParametersError", 400},
+    Entry{"BadDigest", 400},
+    Entry{"BucketAlreadyOwnedByYou", 409},
+    Entry{"BucketNotEmpty", 409},
+    Entry{"EntityTooLarge", 400},
+    Entry{"EntityTooSmall", 400},
+    Entry{"IncompleteBody", 400},
     Entry{"IncompleteSignatureException", 400},
     Entry{"InternalError", 500},
     Entry{"InternalFailure", 500},
     Entry{"InvalidAccessKeyId", 403},
+    Entry{"InvalidArgument", 400},
+    Entry{"InvalidBucketName", 400},
+    Entry{"InvalidDigest", 400},
+    Entry{"InvalidPart", 400},
+    Entry{"InvalidPartOrder", 400},
+    Entry{"InvalidParameterException", 400},
+    Entry{"InvalidRange", 416},
     Entry{"InvalidRequest", 400},
     Entry{"InvalidSignatureException", 400},
     Entry{"InvalidToken", 400},
+    Entry{"KeyTooLongError", 400},
+    Entry{"MalformedXML", 400},
+    Entry{"MethodNotAllowed", 405},
+    Entry{"MissingContentLength", 411},
     Entry{"MissingAuthenticationTokenException", 400},
     Entry{"NoSuchBucket", 404},
+    Entry{"NoSuchEntity", 404},
     Entry{"NoSuchKey", 404},
+    Entry{"NoSuchUpload", 404},
+    Entry{"NotImplemented", 400},
+    Entry{"PreconditionFailed", 412},
     Entry{"RequestTimeTooSkewed", 403},
     Entry{"RequestTimeout", 400},
     Entry{"ResourceInUse", 400},
+    Entry{"ResourceNotFoundException", 400},
     Entry{"ResourceLimitExceeded", 400},
     Entry{"SerializationException", 400},
     Entry{"SignatureDoesNotMatch", 403},
@@ -44,23 +68,6 @@ constexpr std::array kTable = {
     Entry{"ValidationException", 400},
     Entry{"XAmzContentSHA256Mismatch", 400},
 };
-
-std::string escape_xml(std::string_view text) {
-  std::string result;
-  for (char c : text) {
-    switch (c) {
-      case '&': result += "&amp;"; break;
-      case '<': result += "&lt;"; break;
-      case '>': result += "&gt;"; break;
-      case '"': result += "&quot;"; break;
-      default:
-        // XML 1.0 has no other control characters than these three.
-        bool is_control = static_cast<unsigned char>(c) < 0x20;
-        result += is_control && c != '\t' && c != '\n' && c != '\r' ? '?' : c;
-    }
-  }
-  return result;
-}
 
 }  // namespace
 

@@ -2,119 +2,51 @@
 #include "aws/sigv4.hpp"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 #include <algorithm>
 #include <map>
 
+#include "aws/canonical.hpp"
+#include "aws/payload.hpp"
 #include "base/text.hpp"
 
 namespace trainyard::aws {
 
 namespace {
 
-constexpr std::string_view kAlgorithm = "AWS4-HMAC-SHA256";
 constexpr std::chrono::minutes kMaxSkew{15};
+constexpr uint64_t kMaxExpiresSeconds = 7 * 86400;
 
-std::string sha256(std::string_view bytes) {
-  std::string digest(32, '\0');
-  EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()), nullptr,
-             EVP_sha256(), nullptr);
-  return digest;
-}
-
-std::string hmac(std::string_view key, std::string_view text) {
-  std::string digest(32, '\0');
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-       reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-       reinterpret_cast<unsigned char*>(digest.data()), nullptr);
-  return digest;
-}
-
-// Parameters sorted by name, then value, each encoded exactly once.
-std::string canonical_query(std::string_view query) {
-  std::vector<std::string> pieces;
-  for (std::string_view piece : split(query, '&')) {
-    if (piece.empty()) continue;
-    size_t equals = std::min(piece.find('='), piece.size());
-    auto encode = [](std::string_view text) {
-      return percent_encode(percent_decode(text).value_or(std::string(text)));
-    };
-    std::string value = equals < piece.size() ? encode(piece.substr(equals + 1)) : std::string();
-    pieces.push_back(encode(piece.substr(0, equals)) + "=" + value);
-  }
-  std::sort(pieces.begin(), pieces.end());
-  return fmt::format("{}", fmt::join(pieces, "&"));
-}
-
-// S3 signs the path encoded once, other services encode what is sent a second time.
-std::string canonical_path(std::string_view path, std::string_view service) {
-  if (service != "s3") return percent_encode(path, true);
-  return percent_encode(percent_decode(path).value_or(std::string(path)), true);
-}
-
-std::string single_blanks(std::string_view text) {
-  std::string result;
-  for (char c : trim(text)) {
-    if (c != ' ' || !result.ends_with(' ')) result += c;
-  }
-  return result;
-}
-
-struct Scope {
-  std::string date;  // "20261124"
-  std::string region;
-  std::string service;
-  std::string text() const { return fmt::format("{}/{}/{}/aws4_request", date, region, service); }
-};
-
-struct Canonical {
-  std::string_view method;
-  std::string_view path;
-  std::string_view query;
-  const http::Headers& headers;
-  std::vector<std::string> signed_headers;  // lower case, sorted
-  std::string_view payload_hash;
-};
-
-std::string canonical_request(const Canonical& request, std::string_view service) {
-  std::string headers;
-  for (const std::string& wanted : request.signed_headers) {
-    std::vector<std::string> values;
-    for (const auto& [name, value] : request.headers) {
-      if (equal_ignoring_case(name, wanted)) values.push_back(single_blanks(value));
-    }
-    headers += fmt::format("{}:{}\n", wanted, fmt::join(values, ","));
-  }
-  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}", request.method,
-                     canonical_path(request.path, service), canonical_query(request.query), headers,
-                     fmt::join(request.signed_headers, ";"), request.payload_hash);
-}
-
-std::string signature_of(const Canonical& request, const Scope& scope, std::string_view amz_date,
-                         std::string_view secret_key) {
-  std::string key = hmac(fmt::format("AWS4{}", secret_key), scope.date);
-  key = hmac(hmac(hmac(key, scope.region), scope.service), "aws4_request");
-  std::string text =
-      fmt::format("{}\n{}\n{}\n{}", kAlgorithm, amz_date, scope.text(),
-                  to_hex(sha256(canonical_request(request, scope.service))));
-  return to_hex(hmac(key, text));
-}
-
-bool must_be_signed(std::string_view lower_name) {
-  return lower_name == "host" || lower_name == "content-type" || lower_name.starts_with("x-amz-");
-}
-
-// The three parts of "AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…".
-struct Authorization {
+// Who claims to have signed what, from the Authorization header or the query.
+struct Claim {
+  bool is_presigned = false;
   std::string access_key;
   Scope scope;
   std::vector<std::string> signed_headers;
   std::string signature;
+  std::string amz_date;
+  std::string session_token;
+  std::string query;  // what the signature covers
+  uint64_t expires_seconds = 0;
+
+  bool is_s3() const { return scope.service == "s3"; }
+  Fault fault(std::string_view s3_code, std::string_view code, std::string message) const {
+    return Fault{std::string(is_s3() ? s3_code : code), std::move(message)};
+  }
 };
 
-std::optional<Authorization> parse_authorization(std::string_view text) {
+bool set_credential(Claim& claim, std::string_view text) {
+  auto credential = split(text, '/');
+  if (credential.size() != 5 || credential[4] != "aws4_request") return false;
+  claim.access_key = credential[0];
+  claim.scope = {std::string(credential[1]), std::string(credential[2]),
+                 std::string(credential[3])};
+  return true;
+}
+
+// "AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…"
+std::optional<Claim> header_claim(const http::Request& request) {
+  std::string_view text = request.headers.get("Authorization");
   if (!text.starts_with(kAlgorithm)) return std::nullopt;
   std::map<std::string_view, std::string_view> fields;
   for (std::string_view piece : split(text.substr(kAlgorithm.size()), ',')) {
@@ -123,100 +55,151 @@ std::optional<Authorization> parse_authorization(std::string_view text) {
     if (equals == std::string_view::npos) return std::nullopt;
     fields[piece.substr(0, equals)] = piece.substr(equals + 1);
   }
-  auto credential = split(fields["Credential"], '/');
-  if (credential.size() != 5 || credential[4] != "aws4_request") return std::nullopt;
-  Authorization result;
-  result.access_key = credential[0];
-  result.scope = {std::string(credential[1]), std::string(credential[2]),
-                  std::string(credential[3])};
+  Claim claim;
+  if (!set_credential(claim, fields["Credential"])) return std::nullopt;
   for (std::string_view name : split(fields["SignedHeaders"], ';')) {
-    result.signed_headers.emplace_back(name);
+    claim.signed_headers.emplace_back(name);
   }
-  result.signature = fields["Signature"];
-  return result;
+  claim.signature = fields["Signature"];
+  claim.amz_date = request.headers.get("X-Amz-Date");
+  claim.session_token = request.headers.get("X-Amz-Security-Token");
+  claim.query = request.query;
+  return claim;
+}
+
+// X-Amz-Algorithm, -Credential, -Date, -Expires, -SignedHeaders, -Signature in the query.
+std::optional<Claim> query_claim(const http::Request& request) {
+  auto parameters = request.query_parameters();
+  if (!parameters) return std::nullopt;
+  std::map<std::string, std::string> fields(parameters->begin(), parameters->end());
+  Claim claim;
+  claim.is_presigned = true;
+  auto expires = parse_unsigned(fields["X-Amz-Expires"]);
+  if (fields["X-Amz-Algorithm"] != kAlgorithm || !expires || *expires > kMaxExpiresSeconds ||
+      !set_credential(claim, fields["X-Amz-Credential"])) {
+    return std::nullopt;
+  }
+  claim.expires_seconds = *expires;
+  for (std::string_view name : split(fields["X-Amz-SignedHeaders"], ';')) {
+    claim.signed_headers.emplace_back(name);
+  }
+  claim.signature = fields["X-Amz-Signature"];
+  claim.amz_date = fields["X-Amz-Date"];
+  claim.session_token = fields["X-Amz-Security-Token"];
+  for (std::string_view piece : split(request.query, '&')) {
+    if (piece.starts_with("X-Amz-Signature=")) continue;
+    claim.query += (claim.query.empty() ? "" : "&") + std::string(piece);
+  }
+  return claim;
+}
+
+std::variant<Claim, Fault> read_claim(const http::Request& request) {
+  if (request.headers.find("Authorization")) {
+    if (auto claim = header_claim(request)) return *claim;
+    return Fault{"AuthorizationHeaderMalformed", "The Authorization header is no SigV4 signature"};
+  }
+  if (request.query.find("X-Amz-Signature=") != std::string::npos) {
+    if (auto claim = query_claim(request)) return *claim;
+    return Fault{"AuthorizationQueryParametersError",
+                 "The X-Amz-* parameters of the presigned URL are incomplete or malformed"};
+  }
+  bool is_api = request.headers.find("X-Amz-Target") || (request.method == "POST" &&
+                                                         request.path == "/");
+  return Fault{is_api ? "MissingAuthenticationTokenException" : "AccessDenied",
+               "The request is not signed"};
 }
 
 bool equal_in_constant_time(std::string_view a, std::string_view b) {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
-// Checks the payload against the hash that was signed.
-class HashedBody : public http::Body {
- public:
-  HashedBody(http::Body& body, std::string_view expected)
-      : body_(body), expected_(expected), digest_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
-    EVP_DigestInit_ex(digest_.get(), EVP_sha256(), nullptr);
-  }
-
-  Result<size_t> read(std::span<char> buffer) override {
-    if (is_finished_) return 0;
-    size_t count = TRY(body_.read(buffer));
-    if (count > 0) {
-      EVP_DigestUpdate(digest_.get(), buffer.data(), count);
-      return count;
-    }
-    is_finished_ = true;
-    std::string actual(32, '\0');
-    EVP_DigestFinal_ex(digest_.get(), reinterpret_cast<unsigned char*>(actual.data()), nullptr);
-    if (to_hex(actual) != expected_) {
-      return fail(Code::invalid, "the body does not match its x-amz-content-sha256");
-    }
-    return 0;
-  }
-
-  std::optional<uint64_t> length() const override { return body_.length(); }
-
- private:
-  http::Body& body_;
-  std::string expected_;
-  std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> digest_;
-  bool is_finished_ = false;
-};
-
-class PlainBody : public http::Body {
- public:
-  explicit PlainBody(http::Body& body) : body_(body) {}
-  Result<size_t> read(std::span<char> buffer) override { return body_.read(buffer); }
-  std::optional<uint64_t> length() const override { return body_.length(); }
-
- private:
-  http::Body& body_;
-};
-
-Fault fault_for(bool is_s3, std::string_view s3_code, std::string_view code, std::string message) {
-  return Fault{std::string(is_s3 ? s3_code : code), std::move(message)};
-}
-
-std::optional<Fault> check_headers(const http::Request& request, const Authorization& claim,
-                                   bool is_s3) {
+std::optional<Fault> check_headers(const http::Request& request, const Claim& claim) {
   for (const auto& [name, value] : request.headers) {
     std::string lower = to_lower(name);
     if (lower != "host" && !lower.starts_with("x-amz-")) continue;
     if (std::find(claim.signed_headers.begin(), claim.signed_headers.end(), lower) ==
         claim.signed_headers.end()) {
-      return fault_for(is_s3, "AccessDenied", "IncompleteSignatureException",
-                       fmt::format("There were headers present in the request which were not "
-                                   "signed: {}",
-                                   lower));
+      return claim.fault("AccessDenied", "IncompleteSignatureException",
+                         fmt::format("There were headers present in the request which were not "
+                                     "signed: {}",
+                                     lower));
     }
   }
   return std::nullopt;
 }
 
-std::optional<Fault> check_time(std::string_view amz_date, const Scope& scope, Time now,
-                                bool is_s3) {
-  auto sent = parse_amz_date(amz_date);
-  if (!sent || amz_date.substr(0, 8) != scope.date) {
-    return fault_for(is_s3, "AccessDenied", "IncompleteSignatureException",
-                     "X-Amz-Date is missing, malformed, or of another day than the credential");
+std::optional<Fault> check_time(const Claim& claim, Time now) {
+  auto sent = parse_amz_date(claim.amz_date);
+  if (!sent || claim.amz_date.substr(0, 8) != claim.scope.date) {
+    return claim.fault("AccessDenied", "IncompleteSignatureException",
+                       "X-Amz-Date is missing, malformed, or of another day than the credential");
   }
-  if (*sent > now + kMaxSkew || *sent < now - kMaxSkew) {
-    return fault_for(is_s3, "RequestTimeTooSkewed", "InvalidSignatureException",
-                     fmt::format("Signature expired or not yet current: {} is more than 15 minutes "
-                                 "from the server's time {}",
-                                 amz_date, format_amz_date(now)));
+  if (claim.is_presigned && now > *sent + std::chrono::seconds(claim.expires_seconds)) {
+    return claim.fault("AccessDenied", "InvalidSignatureException", "Request has expired");
+  }
+  bool is_too_old = !claim.is_presigned && *sent < now - kMaxSkew;
+  if (*sent > now + kMaxSkew || is_too_old) {
+    return claim.fault(
+        "RequestTimeTooSkewed", "InvalidSignatureException",
+        fmt::format("Signature expired or not yet current: {} is more than 15 minutes from the "
+                    "server's time {}",
+                    claim.amz_date, format_amz_date(now)));
   }
   return std::nullopt;
+}
+
+// What the signature says of the payload. Services other than S3 need not send the hash; then the
+// body is read at once and the hash taken from it.
+struct Payload {
+  std::string hash;
+  std::optional<std::string> text;
+};
+
+std::variant<Payload, Fault> read_payload(const http::Request& request, const Claim& claim) {
+  if (claim.is_presigned) return Payload{std::string(kUnsignedPayload), std::nullopt};
+  if (auto hash = request.headers.find("X-Amz-Content-Sha256"); hash && !hash->empty()) {
+    return Payload{std::string(*hash), std::nullopt};
+  }
+  if (claim.is_s3()) return Fault{"InvalidRequest", "Missing required header x-amz-content-sha256"};
+  constexpr size_t kMaxBody = 4 << 20;
+  auto text = http::read_all(*request.body, kMaxBody);
+  if (!text) return to_fault(text.error(), Dialect::json);
+  std::string hash = to_hex(sha256(*text));
+  return Payload{std::move(hash), std::move(*text)};
+}
+
+// How the payload is to be read, once the signature over its hash holds.
+using BodyOrFault = std::variant<std::unique_ptr<http::Body>, Fault>;
+
+BodyOrFault streaming_body(const http::Request& request, const Claim& claim,
+                           std::string_view payload_hash, const std::string& key) {
+  auto text = request.headers.find("X-Amz-Decoded-Content-Length");
+  auto length = text ? parse_unsigned(*text) : std::nullopt;
+  if (!length) return Fault{"MissingContentLength", "x-amz-decoded-content-length is missing"};
+  if (payload_hash == "STREAMING-UNSIGNED-PAYLOAD-TRAILER") {
+    return chunked_body(*request.body, length, std::nullopt);
+  }
+  if (payload_hash == "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" ||
+      payload_hash == "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER") {
+    return chunked_body(*request.body, length,
+                        ChunkSigning{key, claim.amz_date, claim.scope, claim.signature});
+  }
+  return Fault{"InvalidRequest", fmt::format("x-amz-content-sha256 {} is not supported",
+                                             payload_hash)};
+}
+
+BodyOrFault verified_body(const http::Request& request, const Claim& claim, Payload payload,
+                          const std::string& key) {
+  if (payload.text) return std::make_unique<http::TextBody>(std::move(*payload.text));
+  const std::string& payload_hash = payload.hash;
+  if (payload_hash.starts_with("STREAMING-")) {
+    return streaming_body(request, claim, payload_hash, key);
+  }
+  if (payload_hash == kUnsignedPayload) {
+    if (claim.is_s3()) return plain_body(*request.body);
+    return Fault{"InvalidSignatureException", "Only S3 takes an unsigned payload"};
+  }
+  return hashed_body(*request.body, payload_hash);
 }
 
 }  // namespace
@@ -232,11 +215,15 @@ void sign(std::string_view method, std::string_view path, std::string_view query
   Scope scope{amz_date.substr(0, 8), options.region, options.service};
   std::vector<std::string> names;
   for (const auto& [name, value] : headers) {
-    if (must_be_signed(to_lower(name))) names.push_back(to_lower(name));
+    std::string lower = to_lower(name);
+    if (lower == "host" || lower == "content-type" || lower.starts_with("x-amz-")) {
+      names.push_back(lower);
+    }
   }
   std::sort(names.begin(), names.end());
   Canonical request{method, path, query, headers, names, options.payload_hash};
-  std::string signature = signature_of(request, scope, amz_date, options.credentials.secret_key);
+  std::string signature = signature_of(request, scope, amz_date,
+                                       signing_key(options.credentials.secret_key, scope));
   headers.set("Authorization",
               fmt::format("{} Credential={}/{}, SignedHeaders={}, Signature={}", kAlgorithm,
                           options.credentials.access_key, scope.text(), fmt::join(names, ";"),
@@ -245,53 +232,38 @@ void sign(std::string_view method, std::string_view path, std::string_view query
 
 std::variant<Verified, Fault> verify(const http::Request& request, const FindCredentials& find,
                                      Time now) {
-  auto header = request.headers.find("Authorization");
-  auto claim = header ? parse_authorization(*header) : std::nullopt;
-  if (!header) return Fault{"AccessDenied", "The request is not signed"};
-  if (!claim) {
-    return Fault{"AuthorizationHeaderMalformed", "The Authorization header is no SigV4 signature"};
-  }
-  bool is_s3 = claim->scope.service == "s3";
-  std::string_view amz_date = request.headers.get("X-Amz-Date");
-  if (auto fault = check_time(amz_date, claim->scope, now, is_s3)) return *fault;
-  if (auto fault = check_headers(request, *claim, is_s3)) return *fault;
+  auto read = read_claim(request);
+  if (auto* fault = std::get_if<Fault>(&read)) return *fault;
+  const Claim& claim = std::get<Claim>(read);
+  if (auto fault = check_time(claim, now)) return *fault;
+  if (auto fault = check_headers(request, claim)) return *fault;
 
-  auto credentials = find(claim->access_key);
+  auto credentials = find(claim.access_key);
   if (!credentials) {
-    return fault_for(is_s3, "InvalidAccessKeyId", "UnrecognizedClientException",
-                     "The AWS access key Id you provided does not exist in our records.");
+    return claim.fault("InvalidAccessKeyId", "UnrecognizedClientException",
+                       "The AWS access key Id you provided does not exist in our records.");
   }
-  if (!equal_in_constant_time(credentials->session_token,
-                              request.headers.get("X-Amz-Security-Token"))) {
+  if (!equal_in_constant_time(credentials->session_token, claim.session_token)) {
     return Fault{"InvalidToken", "The security token included in the request is invalid"};
   }
-  std::string payload_hash(request.headers.get("X-Amz-Content-Sha256"));
-  if (payload_hash.starts_with("STREAMING-")) {
-    return Fault{"InvalidRequest", "aws-chunked uploads are not supported"};
+
+  auto payload_or_fault = read_payload(request, claim);
+  if (auto* fault = std::get_if<Fault>(&payload_or_fault)) return *fault;
+  Payload& payload = std::get<Payload>(payload_or_fault);
+
+  std::string key = signing_key(credentials->secret_key, claim.scope);
+  Canonical canonical{request.method,  request.path,         claim.query,
+                      request.headers, claim.signed_headers, payload.hash};
+  if (!equal_in_constant_time(signature_of(canonical, claim.scope, claim.amz_date, key),
+                              claim.signature)) {
+    return claim.fault("SignatureDoesNotMatch", "InvalidSignatureException",
+                       "The request signature we calculated does not match the signature you "
+                       "provided. Check your key and signing method.");
   }
-  bool is_unsigned = payload_hash == kUnsignedPayload;
-  std::unique_ptr<http::Body> body = std::make_unique<PlainBody>(*request.body);
-  if (payload_hash.empty()) {
-    // Services other than S3 need not send the hash; then it is taken from the body itself.
-    if (is_s3) return Fault{"InvalidRequest", "Missing required header x-amz-content-sha256"};
-    constexpr size_t kMaxBody = 4 << 20;
-    auto text = http::read_all(*request.body, kMaxBody);
-    if (!text) return to_fault(text.error(), Dialect::json);
-    payload_hash = to_hex(sha256(*text));
-    body = std::make_unique<http::TextBody>(std::move(*text));
-  } else if (!is_unsigned) {
-    body = std::make_unique<HashedBody>(*request.body, payload_hash);
-  }
-  Canonical canonical{request.method,  request.path,          request.query,
-                      request.headers, claim->signed_headers, payload_hash};
-  if (!equal_in_constant_time(
-          signature_of(canonical, claim->scope, amz_date, credentials->secret_key),
-          claim->signature)) {
-    return fault_for(is_s3, "SignatureDoesNotMatch", "InvalidSignatureException",
-                     "The request signature we calculated does not match the signature you "
-                     "provided. Check your key and signing method.");
-  }
-  return Verified{{claim->access_key, claim->scope.region, claim->scope.service}, std::move(body)};
+  Signature signature{claim.access_key, claim.scope.region, claim.scope.service};
+  auto body = verified_body(request, claim, std::move(payload), key);
+  if (auto* fault = std::get_if<Fault>(&body)) return *fault;
+  return Verified{signature, std::move(std::get<std::unique_ptr<http::Body>>(body))};
 }
 
 }  // namespace trainyard::aws

@@ -56,9 +56,10 @@ struct Verified {
   std::unique_ptr<http::Body> body;
 };
 
-// Checks the header form, the clock (15 minutes either way), the session token, that Host and all
-// x-amz-* headers are signed, and the signature. The request's body must outlive the result.
-// Not yet understood, and refused: the presigned form and STREAMING-* payloads.
+// Checks the header form and the presigned form (X-Amz-Signature in the query), the clock (15
+// minutes either way; X-Amz-Expires), the session token, that Host and all x-amz-* headers are
+// signed, and the signature. Payloads may be signed, unsigned (S3 only) or STREAMING-*; the
+// verified body is the decoded one. The request's body must outlive the result.
 // S3 and the other services name their faults differently; the credential scope decides which.
 std::variant<Verified, Fault> verify(const http::Request& request, const FindCredentials& find,
                                      Time now);

@@ -137,13 +137,85 @@ TEST(SigV4, malformed_authorization_is_a_clear_fault) {
   Signed call = s3_put();
   call.request.headers = {{"Host", "h"}};
   EXPECT_EQ(outcome(std::move(call)), "AccessDenied");
+  Signed api = json_post();
+  api.request.headers = {{"Host", "h"}, {"X-Amz-Target", "SageMaker.ListTrainingJobs"}};
+  EXPECT_EQ(outcome(std::move(api)), "MissingAuthenticationTokenException");
+}
+
+const std::string kPresignedQuery =
+    "versionId=x&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20261124%2F"
+    "us-west-2%2Fs3%2Faws4_request&X-Amz-Date=20261124T035635Z&X-Amz-Expires=600"
+    "&X-Amz-SignedHeaders=host&X-Amz-Signature="
+    "cd03b8cc79d0380ae895bac3ba518ab9cae09c1ca1c0ed99cdbe61c6da0897c0";
+
+Signed presigned_get() {
+  Signed call("");
+  call.request.method = "GET";
+  call.request.path = "/b/a%20b/%C3%A9";
+  call.request.query = kPresignedQuery;
+  call.request.headers = {{"Host", "127.0.0.1:4600"}};
+  return call;
+}
+
+TEST(SigV4, a_presigned_url_of_botocore_holds_until_it_expires) {
+  EXPECT_EQ(outcome(presigned_get()), "ok ");
+  Signed late = presigned_get();
+  late.now += std::chrono::seconds(601);
+  EXPECT_EQ(outcome(std::move(late)), "AccessDenied");
+  Signed other = presigned_get();
+  other.request.path = "/b/other";
+  EXPECT_EQ(outcome(std::move(other)), "SignatureDoesNotMatch");
+  Signed broken = presigned_get();
+  broken.request.query = "X-Amz-Signature=1";
+  EXPECT_EQ(outcome(std::move(broken)), "AuthorizationQueryParametersError");
+}
+
+// The example of the S3 API Reference, "Signature calculations: transferring payload in multiple
+// chunks".
+Signed chunked_put(std::string_view first_signature) {
+  std::string body = fmt::format("10000;chunk-signature={}\r\n{}\r\n", first_signature,
+                                 std::string(65536, 'a'));
+  body += fmt::format(
+      "400;chunk-signature=0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497\r\n"
+      "{}\r\n",
+      std::string(1024, 'a'));
+  body += "0;chunk-signature=b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9"
+          "\r\n\r\n";
+  Signed call(body);
+  call.now = parse_amz_date("20130524T000000Z").value();
+  call.request.method = "PUT";
+  call.request.path = "/examplebucket/chunkObject.txt";
+  call.request.headers = {
+      {"Host", "s3.amazonaws.com"},
+      {"x-amz-date", "20130524T000000Z"},
+      {"x-amz-storage-class", "REDUCED_REDUNDANCY"},
+      {"Content-Encoding", "aws-chunked"},
+      {"x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"},
+      {"x-amz-decoded-content-length", "66560"},
+      {"Content-Length", "66824"},
+      {"Authorization",
+       "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request,"
+       "SignedHeaders=content-encoding;content-length;host;x-amz-content-sha256;x-amz-date;"
+       "x-amz-decoded-content-length;x-amz-storage-class,"
+       "Signature=4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9"}};
+  return call;
+}
+
+const Credentials kDocumentedKey{"AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+                                 ""};
+
+TEST(SigV4, signed_chunks_are_checked_one_by_one) {
+  std::string right = "ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648";
+  EXPECT_EQ(outcome(chunked_put(right), kDocumentedKey), "ok " + std::string(66560, 'a'));
+  EXPECT_EQ(outcome(chunked_put(std::string(64, '0')), kDocumentedKey),
+            "the signature of a chunk does not match");
 }
 
 TEST(Fault, each_dialect_carries_code_and_message) {
   Fault fault{"NoSuchKey", "no <key> \x01"};
   auto s3 = to_response(fault, Dialect::s3, "/b/k", "id-1");
   EXPECT_EQ(s3.status, 404);
-  EXPECT_NE(std::get<std::string>(s3.body).find("<Message>no &lt;key&gt; ?</Message>"),
+  EXPECT_NE(std::get<std::string>(s3.body).find("<Message>no &lt;key&gt; &#x1;</Message>"),
             std::string::npos);
   auto json = to_response({"ResourceInUse", "taken"}, Dialect::json, "/", "id-2");
   EXPECT_EQ(std::get<std::string>(json.body), R"({"__type":"ResourceInUse","message":"taken"})");

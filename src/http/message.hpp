@@ -53,6 +53,9 @@ class Body {
 
   // Bytes of the whole body, where known beforehand.
   virtual std::optional<uint64_t> length() const = 0;
+
+  // Fields that came after the body; known once read() returned 0.
+  virtual Headers trailers() const { return {}; }
 };
 
 // A body held in memory, and one without bytes.
