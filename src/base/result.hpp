@@ -50,8 +50,8 @@ Failure fail(Code code, fmt::format_string<Args...> format, Args&&... args) {
 Failure fail_errno(int error_number, std::string_view doing);
 
 // The value of a Result that is known to hold one; TRY's last step.
-template <class T>
-T take_value(Result<T>&& result) {
+template <class T, class E>
+T take_value(tl::expected<T, E>&& result) {
   if constexpr (!std::is_void_v<T>) return *std::move(result);
 }
 

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "objects/new_file.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/random.hpp"
+#include "base/text.hpp"
+
+namespace trainyard::objects {
+
+namespace {
+
+constexpr size_t kBuffer = 256 << 10;
+
+// The checksum that the client announced: in a header, or in a trailer that has arrived by now.
+std::optional<std::string> claimed_checksum(const Claims& claims, const http::Body& body,
+                                            ChecksumAlgorithm algorithm) {
+  if (claims.checksum) return claims.checksum;
+  http::Headers trailers = body.trailers();
+  auto value = trailers.find(header_name(algorithm));
+  return value ? std::optional<std::string>(*value) : std::nullopt;
+}
+
+Answer<> check_claims(const Claims& claims, const http::Body& body, const Stored& stored) {
+  auto algorithm = stored.checksum.algorithm;
+  if (auto claimed = claimed_checksum(claims, body, algorithm)) {
+    auto raw = from_base64(*claimed);
+    if (!raw || raw->size() != digest_size(algorithm)) {
+      return refuse("InvalidRequest", fmt::format("Value for {} header is invalid.",
+                                                  header_name(algorithm)));
+    }
+    if (*claimed != stored.checksum.value) {
+      return refuse("BadDigest", fmt::format("The {} you specified did not match the calculated "
+                                             "checksum.",
+                                             api_name(algorithm)));
+    }
+  }
+  if (claims.md5) {
+    auto raw = from_base64(*claims.md5);
+    if (!raw || raw->size() != 16) {
+      return refuse("InvalidDigest", "The Content-MD5 you specified was invalid.");
+    }
+    if (*raw != stored.md5) {
+      return refuse("BadDigest",
+                    "The Content-MD5 you specified did not match what we received.");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+fs::path path_of(const fs::path& folder, std::string_view name) {
+  return folder / name.substr(0, 2) / name;
+}
+
+Result<NewFile> NewFile::create(const fs::path& folder) {
+  std::string name = random_hex(16);
+  fs::path path = path_of(folder, name);
+  auto fd = open_file(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+  if (!fd && fd.error().code == Code::not_found) {
+    TRY(make_directories(path.parent_path(), 0700));
+    fd = open_file(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+  }
+  return NewFile(path, name, TRY(std::move(fd)));
+}
+
+NewFile::NewFile(NewFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      name_(std::move(other.name_)),
+      fd_(std::move(other.fd_)),
+      is_kept_(std::exchange(other.is_kept_, true)) {}
+
+NewFile::~NewFile() {
+  if (!is_kept_) ::unlink(path_.c_str());
+}
+
+Result<> NewFile::reserve(uint64_t size_bytes) {
+  if (size_bytes == 0) return {};
+  int result = ::fallocate(fd_.get(), FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(size_bytes));
+  // Not every file system can reserve; those find out while writing.
+  if (result != 0 && (errno == ENOSPC || errno == EFBIG)) {
+    return fail(Code::exhausted, "the disk of the data dir has no room for {}",
+                format_bytes(size_bytes));
+  }
+  return {};
+}
+
+Result<> NewFile::sync() {
+  if (::fdatasync(fd_.get()) != 0) return fail_errno(errno, "syncing an object");
+  return {};
+}
+
+Answer<Stored> store_body(const fs::path& folder, http::Body& body, const Claims& claims) {
+  auto algorithm = claims.algorithm.value_or(ChecksumAlgorithm::crc64nvme);
+  Stored stored{TRY(NewFile::create(folder)), 0, "", {algorithm, "", false}};
+  TRY(stored.file.reserve(body.length().value_or(0)));
+  auto digest = make_digest(algorithm);
+  auto md5 = make_md5();
+  std::vector<char> buffer(kBuffer);
+  for (;;) {
+    size_t count = TRY(body.read(buffer));
+    if (count == 0) break;
+    std::string_view piece(buffer.data(), count);
+    digest->add(piece);
+    md5->add(piece);
+    TRY(write_all(stored.file.fd(), piece));
+    stored.size += count;
+  }
+  stored.md5 = md5->finish();
+  stored.checksum.value = to_base64(digest->finish());
+  TRY(check_claims(claims, body, stored));
+  TRY(stored.file.sync());
+  return stored;
+}
+
+}  // namespace trainyard::objects

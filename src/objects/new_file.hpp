@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// A file of the store that is being written. Internal to objects/.
+#pragma once
+
+#include <string>
+
+#include "http/message.hpp"
+#include "objects/object_store.hpp"
+
+namespace trainyard::objects {
+
+// Where the bytes of the file with this random name are: "3f/3f9a…".
+fs::path path_of(const fs::path& folder, std::string_view name);
+
+// Unlinks the file unless it is kept. What a killed process leaves behind is swept at the next start.
+class NewFile {
+ public:
+  static Result<NewFile> create(const fs::path& folder);
+  NewFile(NewFile&& other) noexcept;
+  NewFile& operator=(NewFile&&) = delete;
+  ~NewFile();
+
+  const std::string& name() const { return name_; }
+  int fd() const { return fd_.get(); }
+  Result<> reserve(uint64_t size_bytes);  // `exhausted` when the disk has not that much
+  Result<> sync();
+  void keep() { is_kept_ = true; }
+
+ private:
+  NewFile(fs::path path, std::string name, Fd fd)
+      : path_(std::move(path)), name_(std::move(name)), fd_(std::move(fd)) {}
+
+  fs::path path_;
+  std::string name_;
+  Fd fd_;
+  bool is_kept_ = false;
+};
+
+// A body on disk, with what was found out on the way.
+struct Stored {
+  NewFile file;
+  uint64_t size = 0;
+  std::string md5;  // raw
+  Checksum checksum;
+};
+
+// Reads the body into a new file and checks the claims: BadDigest, InvalidDigest.
+Answer<Stored> store_body(const fs::path& folder, http::Body& body, const Claims& claims);
+
+}  // namespace trainyard::objects
