@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/dispatch.hpp"
 
+#include "api/s3/route.hpp"
 #include "api/sts/get_caller_identity.hpp"
 #include "base/random.hpp"
 
@@ -58,6 +59,9 @@ http::Response Dispatcher::answer(const http::Request& request, aws::Verified& v
                    fmt::format("{} is not supported", request.headers.get("X-Amz-Target"))});
   }
   if (dialect == aws::Dialect::s3) {
+    if (verified.signature.service == "s3") {
+      return s3::handle(request, *verified.body, store_, account_.region, request_id);
+    }
     return refuse({"InvalidRequest", fmt::format("service '{}' is not supported",
                                                  verified.signature.service)});
   }

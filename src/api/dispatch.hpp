@@ -7,6 +7,7 @@
 #include "aws/sigv4.hpp"
 #include "base/clock.hpp"
 #include "http/message.hpp"
+#include "objects/object_store.hpp"
 
 namespace trainyard::api {
 
@@ -19,8 +20,9 @@ struct Account {
 // Thread-safe: it only reads what it holds.
 class Dispatcher {
  public:
-  // The clock must outlive the dispatcher.
-  Dispatcher(Account account, const Clock& clock) : account_(std::move(account)), clock_(clock) {}
+  // Both references must outlive the dispatcher.
+  Dispatcher(Account account, objects::ObjectStore& store, const Clock& clock)
+      : account_(std::move(account)), store_(store), clock_(clock) {}
 
   // Answers with a fault of the caller's dialect where the request is not signed by the account's
   // key or asks for something that is not there. Never 5xx for a client's mistake.
@@ -31,6 +33,7 @@ class Dispatcher {
                         const std::string& request_id) const;
 
   Account account_;
+  objects::ObjectStore& store_;
   const Clock& clock_;
 };
 

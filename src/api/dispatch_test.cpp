@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/random.hpp"
+
 namespace trainyard::api {
 
 namespace {
@@ -15,12 +17,15 @@ struct Call {
 
 std::string answer_to(Call call, std::string_view secret_key = "secret") {
   FakeClock clock;
-  Dispatcher dispatcher({"123456789012", "us-west-2", {"KEY", "secret", ""}}, clock);
+  fs::path folder = fs::temp_directory_path() / ("trainyard-" + random_hex(8));
+  auto store = objects::ObjectStore::open(folder, clock).value();
+  Dispatcher dispatcher({"123456789012", "us-west-2", {"KEY", "secret", ""}}, *store, clock);
   aws::SigningOptions signing;
   signing.credentials = {"KEY", std::string(secret_key), ""};
   signing.region = "us-west-2";
   signing.service = call.service;
   signing.time = clock.now();
+  signing.payload_hash = aws::payload_hash_of(call.body);
   http::TextBody body(call.body);
   http::Request request;
   request.method = "POST";
@@ -30,6 +35,8 @@ std::string answer_to(Call call, std::string_view secret_key = "secret") {
   request.body = &body;
   aws::sign(request.method, request.path, request.query, request.headers, signing);
   http::Response response = dispatcher.handle(request);
+  store.reset();
+  static_cast<void>(remove_tree(folder));
   return fmt::format("{} {}", response.status, std::get<std::string>(response.body));
 }
 
@@ -50,7 +57,7 @@ TEST(Dispatch, what_is_not_there_is_a_4xx_that_names_it) {
             R"("message":"SageMaker.ListTrainingJobs is not supported"})");
   EXPECT_TRUE(answer_to({"sts", kForm, "Action=GetSessionToken"}).starts_with("400 <ErrorResponse>"));
   EXPECT_TRUE(answer_to({"sts", kForm, "Action=%zz"}).starts_with("400 "));
-  EXPECT_TRUE(answer_to({"s3", {}, ""}).starts_with("400 <?xml"));
+  EXPECT_TRUE(answer_to({"s3", {}, ""}).starts_with("405 <?xml"));
 }
 
 TEST(Dispatch, a_wrong_secret_is_refused_in_the_callers_dialect) {

@@ -8,6 +8,7 @@
 
 #include "aws/canonical.hpp"
 #include "aws/payload.hpp"
+#include "aws/sigv2.hpp"
 #include "base/text.hpp"
 
 namespace trainyard::aws {
@@ -204,6 +205,8 @@ BodyOrFault verified_body(const http::Request& request, const Claim& claim, Payl
 
 }  // namespace
 
+std::string payload_hash_of(std::string_view body) { return to_hex(sha256(body)); }
+
 void sign(std::string_view method, std::string_view path, std::string_view query,
           http::Headers& headers, const SigningOptions& options) {
   std::string amz_date = format_amz_date(options.time);
@@ -232,6 +235,7 @@ void sign(std::string_view method, std::string_view path, std::string_view query
 
 std::variant<Verified, Fault> verify(const http::Request& request, const FindCredentials& find,
                                      Time now) {
+  if (is_sigv2_presigned(request)) return verify_sigv2(request, find, now);
   auto read = read_claim(request);
   if (auto* fault = std::get_if<Fault>(&read)) return *fault;
   const Claim& claim = std::get<Claim>(read);

@@ -24,12 +24,15 @@ struct Credentials {
 
 constexpr std::string_view kUnsignedPayload = "UNSIGNED-PAYLOAD";
 
+// Lower-case hex SHA-256, what a signature says of a payload.
+std::string payload_hash_of(std::string_view body);
+
 struct SigningOptions {
   Credentials credentials;
   std::string region;
   std::string service;
   Time time;
-  // Lower-case hex SHA-256 of the body, or kUnsignedPayload.
+  // payload_hash_of() the body, or, for S3 only, kUnsignedPayload.
   std::string payload_hash = std::string(kUnsignedPayload);
 };
 

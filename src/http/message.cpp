@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/file.hpp"
 #include "base/text.hpp"
 
 namespace trainyard::http {
@@ -29,6 +30,14 @@ Result<size_t> TextBody::read(std::span<char> buffer) {
   size_t count = std::min(buffer.size(), text_.size() - position_);
   std::copy_n(text_.data() + position_, count, buffer.data());
   position_ += count;
+  return count;
+}
+
+Result<size_t> FileBody::read(std::span<char> buffer) {
+  size_t wanted = static_cast<size_t>(std::min<uint64_t>(buffer.size(), range_.length - done_));
+  size_t count = TRY(read_at(range_.file->get(), buffer.first(wanted), range_.offset + done_));
+  if (count < wanted) return fail(Code::invalid, "the file became shorter while it was sent");
+  done_ += count;
   return count;
 }
 

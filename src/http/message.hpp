@@ -94,6 +94,19 @@ struct FileRange {
   uint64_t length = 0;
 };
 
+// Those bytes as a body.
+class FileBody : public Body {
+ public:
+  explicit FileBody(FileRange range) : range_(std::move(range)) {}
+  // A file that has become shorter meanwhile is `invalid`.
+  Result<size_t> read(std::span<char> buffer) override;
+  std::optional<uint64_t> length() const override { return range_.length; }
+
+ private:
+  FileRange range_;
+  uint64_t done_ = 0;
+};
+
 struct Response {
   int status = 200;
   Headers headers;  // Content-Length is the server's business, except in answers to HEAD

@@ -82,7 +82,8 @@ Result<> serve(const ServeOptions& options) {
   api::Account account;
   account.credentials = TRY(load_or_make_credentials(options.data_dir / "credentials.json"));
   SystemClock clock;
-  api::Dispatcher dispatcher(account, clock);
+  auto store = TRY(objects::ObjectStore::open(options.data_dir, clock));
+  api::Dispatcher dispatcher(account, *store, clock);
   auto handle = [&](http::Request& request) { return dispatcher.handle(request); };
   auto server = TRY(http::Server::start(server_options, handle));
   std::string endpoint = fmt::format("http://{}:{}", server_options.host, server->port());
