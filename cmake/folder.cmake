@@ -17,6 +17,7 @@ function(trainyard_folder name)
 
   if(TRAINYARD_TESTS AND tests)
     add_executable(${name}_test ${tests})
+    target_compile_definitions(${name}_test PRIVATE TRAINYARD_ROOT="${PROJECT_SOURCE_DIR}")
     target_link_libraries(${name}_test PRIVATE trainyard_${name} trainyard_warnings GTest::gtest_main)
     gtest_discover_tests(${name}_test PROPERTIES TIMEOUT 120)
   endif()
