@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "jobs/job_store.hpp"
+
+#include <algorithm>
+
+#include "base/text.hpp"
+#include "db/statement.hpp"
+#include "db/transaction.hpp"
+#include "jobs/schema.hpp"
+#include "jobs/transitions.hpp"
+
+namespace trainyard::jobs {
+
+namespace {
+
+constexpr std::string_view kColumns =
+    "name, arn, phase, created_ms, modified_ms, training_start_ms, training_end_ms, request, "
+    "assignment, tags, failure_reason, has_artifacts, access_key, secret_key, session_token";
+
+std::optional<Time> time_from(std::optional<int64_t> epoch_ms) {
+  if (!epoch_ms) return std::nullopt;
+  return from_epoch_ms(*epoch_ms);
+}
+
+Job read_job(const db::Statement& row) {
+  Job job;
+  job.name = row.text(0);
+  job.arn = row.text(1);
+  job.phase = parse_phase(row.text(2)).value_or(Phase::failed);
+  job.created = from_epoch_ms(row.integer(3));
+  job.modified = from_epoch_ms(row.integer(4));
+  job.training_start = time_from(row.optional_integer(5));
+  job.training_end = time_from(row.optional_integer(6));
+  job.request = row.text(7);
+  job.assignment = row.text(8);
+  job.tags = row.text(9);
+  job.failure_reason = row.text(10);
+  job.has_artifacts = row.integer(11) != 0;
+  job.credentials = {row.text(12), row.text(13), row.text(14)};
+  return job;
+}
+
+Instance read_instance(const db::Statement& row) {
+  return {row.text(0), row.integer(1), row.text(2), row.text(3), row.text(4), row.integer(5)};
+}
+constexpr std::string_view kInstanceColumns =
+    "job, attempt, host, handle, report_token, acknowledged";
+
+std::string_view column_of(SortBy sort_by) {
+  switch (sort_by) {
+    case SortBy::name: return "name";
+    case SortBy::created: return "created_ms";
+    case SortBy::status: return "status";
+  }
+  return "created_ms";
+}
+
+// "<sort value>\n<name>" of the last job of a page.
+struct PageEnd {
+  std::string value;
+  std::string name;
+};
+
+Result<PageEnd> parse_token(const std::string& token) {
+  std::string text = from_base64(token).value_or("");
+  size_t at = text.find('\n');
+  if (at == std::string::npos) return fail(Code::invalid, "NextToken is not one of this service");
+  return PageEnd{text.substr(0, at), text.substr(at + 1)};
+}
+
+std::optional<JobEvent> job_event(const protocol::Event& event) {
+  switch (event.kind) {
+    case protocol::EventKind::preparing: return JobEvent::preparing;
+    case protocol::EventKind::downloading: return JobEvent::downloading;
+    case protocol::EventKind::training: return JobEvent::training;
+    case protocol::EventKind::progress: return std::nullopt;
+    case protocol::EventKind::stopping: return JobEvent::stop_requested;
+    case protocol::EventKind::uploading: return JobEvent::uploading;
+    case protocol::EventKind::finished: break;
+  }
+  switch (event.outcome.value_or(protocol::Outcome::failed)) {
+    case protocol::Outcome::completed: return JobEvent::completed;
+    case protocol::Outcome::failed: return JobEvent::failed;
+    case protocol::Outcome::stopped: return JobEvent::stopped;
+    case protocol::Outcome::max_runtime_exceeded: return JobEvent::max_runtime_exceeded;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<JobStore>> JobStore::open(const fs::path& file, const Clock& clock) {
+  auto database = TRY(db::Database::open(file, db::Durability::power_loss, kMigrations));
+  return std::unique_ptr<JobStore>(new JobStore(std::move(database), clock));
+}
+
+Result<> JobStore::create(const NewJob& job) {
+  return database_.with([&](db::Database& database) -> Result<> {
+    auto transaction = TRY(db::Transaction::begin(database));
+    auto taken = database.prepare("SELECT arn FROM job WHERE name = ?");
+    taken.bind(job.name);
+    if (TRY(taken.step())) return fail(Code::conflict, "{}", taken.text(0));
+    auto insert = database.prepare(
+        "INSERT INTO job (name, arn, phase, status, is_terminal, created_ms, modified_ms, request, "
+        "assignment, tags, access_key, secret_key, session_token) "
+        "VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?)");
+    Time now = clock_.now();
+    insert.bind(job.name).bind(job.arn).bind(trainyard::name(kFirstPhase));
+    insert.bind(api_name(status_of(kFirstPhase))).bind(to_epoch_ms(now)).bind(to_epoch_ms(now));
+    insert.bind(job.request).bind(job.assignment).bind(job.tags);
+    insert.bind(job.credentials.access_key).bind(job.credentials.secret_key);
+    TRY(insert.bind(job.credentials.session_token).run());
+    TRY(begin_transitions(database, job.name, now));
+    return transaction.commit();
+  });
+}
+
+Result<Job> JobStore::find(const std::string& name) {
+  return database_.with([&](db::Database& database) -> Result<Job> {
+    auto row = database.prepare(fmt::format("SELECT {} FROM job WHERE name = ?", kColumns));
+    row.bind(name);
+    if (!TRY(row.step())) return fail(Code::not_found, "no training job '{}'", name);
+    Job job = read_job(row);
+    auto step = database.prepare(
+        "SELECT phase, start_ms, end_ms, message FROM transition WHERE job = ? ORDER BY position");
+    step.bind(name);
+    while (TRY(step.step())) {
+      job.transitions.push_back({parse_phase(step.text(0)).value_or(Phase::failed),
+                                 from_epoch_ms(step.integer(1)),
+                                 time_from(step.optional_integer(2)), step.text(3)});
+    }
+    return job;
+  });
+}
+
+Result<JobPage> JobStore::list(const JobQuery& query) {
+  std::string_view column = column_of(query.sort_by);
+  std::string where = "1";
+  if (!query.name_contains.empty()) where += " AND instr(name, ?) > 0";
+  if (query.status) where += " AND status = ?";
+  if (query.created_after) where += " AND created_ms > ?";
+  if (query.created_before) where += " AND created_ms < ?";
+  if (query.modified_after) where += " AND modified_ms > ?";
+  if (query.modified_before) where += " AND modified_ms < ?";
+  std::optional<PageEnd> end;
+  if (!query.token.empty()) {
+    end = TRY(parse_token(query.token));
+    where += fmt::format(" AND (CAST({} AS TEXT), name) {} (?, ?)", column,
+                         query.is_descending ? "<" : ">");
+  }
+  std::string_view order = query.is_descending ? "DESC" : "ASC";
+  std::string sql = fmt::format("SELECT {0} FROM job WHERE {1} ORDER BY {2} {3}, name {3} LIMIT ?",
+                                kColumns, where, column, order);
+  return database_.with([&](db::Database& database) -> Result<JobPage> {
+    auto row = database.prepare(sql);
+    if (!query.name_contains.empty()) row.bind(query.name_contains);
+    if (query.status) row.bind(api_name(*query.status));
+    for (const auto& limit : {query.created_after, query.created_before, query.modified_after,
+                              query.modified_before}) {
+      if (limit) row.bind(to_epoch_ms(*limit));
+    }
+    if (end) row.bind(end->value).bind(end->name);
+    row.bind(query.limit + 1);
+    JobPage page;
+    while (TRY(row.step())) {
+      if (page.jobs.size() == query.limit) {
+        const Job& last = page.jobs.back();
+        std::string value = query.sort_by == SortBy::created ? std::to_string(to_epoch_ms(last.created))
+                            : query.sort_by == SortBy::name
+                                ? last.name
+                                : std::string(api_name(status_of(last.phase)));
+        page.next_token = to_base64(value + "\n" + last.name);
+        break;
+      }
+      page.jobs.push_back(read_job(row));
+    }
+    return page;
+  });
+}
+
+Result<std::vector<Job>> JobStore::active() {
+  return database_.with([&](db::Database& database) -> Result<std::vector<Job>> {
+    auto row = database.prepare(fmt::format(
+        "SELECT {} FROM job WHERE is_terminal = 0 ORDER BY created_ms, name", kColumns));
+    std::vector<Job> jobs;
+    while (TRY(row.step())) jobs.push_back(read_job(row));
+    return jobs;
+  });
+}
+
+Result<bool> JobStore::apply(const std::string& name, JobEvent event, const std::string& message,
+                             const std::string& failure_reason) {
+  return database_.with([&](db::Database& database) -> Result<bool> {
+    auto transaction = TRY(db::Transaction::begin(database));
+    bool is_moved =
+        TRY(move(database, name, {event, clock_.now(), message, failure_reason, false}));
+    TRY(transaction.commit());
+    return is_moved;
+  });
+}
+
+Result<std::optional<JobCredentials>> JobStore::find_credentials(const std::string& access_key) {
+  return database_.with([&](db::Database& database) -> Result<std::optional<JobCredentials>> {
+    auto row = database.prepare(
+        "SELECT access_key, secret_key, session_token FROM job "
+        "WHERE access_key = ? AND is_terminal = 0");
+    row.bind(access_key);
+    if (!TRY(row.step())) return std::nullopt;
+    return JobCredentials{row.text(0), row.text(1), row.text(2)};
+  });
+}
+
+Result<> JobStore::add_instance(const Instance& instance) {
+  return database_.with([&](db::Database& database) -> Result<> {
+    auto insert = database.prepare("INSERT INTO instance VALUES (?, ?, ?, ?, ?, 0)");
+    insert.bind(instance.job).bind(instance.attempt).bind(instance.host).bind(instance.handle);
+    return insert.bind(instance.report_token).run();
+  });
+}
+
+Result<> JobStore::set_handle(const Instance& instance, const std::string& handle) {
+  return database_.with([&](db::Database& database) -> Result<> {
+    auto update = database.prepare(
+        "UPDATE instance SET handle = ? WHERE job = ? AND attempt = ? AND host = ?");
+    return update.bind(handle).bind(instance.job).bind(instance.attempt).bind(instance.host).run();
+  });
+}
+
+Result<std::vector<Instance>> JobStore::instances(const std::string& job) {
+  return database_.with([&](db::Database& database) -> Result<std::vector<Instance>> {
+    auto row = database.prepare(fmt::format(
+        "SELECT {} FROM instance WHERE job = ? ORDER BY attempt, host", kInstanceColumns));
+    row.bind(job);
+    std::vector<Instance> instances;
+    while (TRY(row.step())) instances.push_back(read_instance(row));
+    return instances;
+  });
+}
+
+Result<> JobStore::remove_instances(const std::string& job) {
+  return database_.with([&](db::Database& database) -> Result<> {
+    return database.prepare("DELETE FROM instance WHERE job = ?").bind(job).run();
+  });
+}
+
+Result<std::optional<Instance>> JobStore::find_instance(const std::string& report_token) {
+  return database_.with([&](db::Database& database) -> Result<std::optional<Instance>> {
+    auto row = database.prepare(
+        fmt::format("SELECT {} FROM instance WHERE report_token = ?", kInstanceColumns));
+    row.bind(report_token);
+    if (!TRY(row.step())) return std::nullopt;
+    return read_instance(row);
+  });
+}
+
+Result<int64_t> JobStore::take_events(const Instance& instance,
+                                      const std::vector<protocol::Event>& events) {
+  return database_.with([&](db::Database& database) -> Result<int64_t> {
+    auto transaction = TRY(db::Transaction::begin(database));
+    auto row = database.prepare(
+        "SELECT acknowledged FROM instance WHERE job = ? AND attempt = ? AND host = ?");
+    row.bind(instance.job).bind(instance.attempt).bind(instance.host);
+    if (!TRY(row.step())) return fail(Code::not_found, "no such instance");
+    int64_t acknowledged = row.integer(0);
+    for (const protocol::Event& event : events) {
+      if (event.sequence != acknowledged + 1) continue;
+      acknowledged = event.sequence;
+      Time time = std::min(from_epoch_ms(event.time_ms), clock_.now());
+      if (auto happened = job_event(event)) {
+        TRY(move(database, instance.job,
+                 {*happened, time, event.message, event.failure_reason, event.has_artifacts}));
+      } else if (!event.message.empty()) {
+        TRY(set_message(database, instance.job, event.message, time));
+      }
+    }
+    auto update = database.prepare(
+        "UPDATE instance SET acknowledged = ? WHERE job = ? AND attempt = ? AND host = ?");
+    update.bind(acknowledged).bind(instance.job).bind(instance.attempt).bind(instance.host);
+    TRY(update.run());
+    TRY(transaction.commit());
+    return acknowledged;
+  });
+}
+
+}  // namespace trainyard::jobs

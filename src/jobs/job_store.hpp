@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Training jobs on disk: what was asked, where each job is, its transitions, and the instances it
+// runs on. What a call acknowledged survives a power cut. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/file.hpp"
+#include "base/guarded.hpp"
+#include "base/result.hpp"
+#include "db/database.hpp"
+#include "model/job_status.hpp"
+#include "protocol/report.hpp"
+
+namespace trainyard::jobs {
+
+// One visit of a phase, with the last StatusMessage of that visit.
+struct Transition {
+  Phase phase = Phase::starting;
+  Time start;
+  std::optional<Time> end;
+  std::string message;
+};
+
+// A job's own key, valid until the job is terminal.
+struct JobCredentials {
+  std::string access_key;
+  std::string secret_key;
+  std::string session_token;
+};
+
+struct NewJob {
+  std::string name;
+  std::string arn;
+  std::string request;     // CreateTrainingJob's JSON, for Describe
+  std::string assignment;  // protocol::Assignment without server and host, JSON
+  std::string tags;        // JSON list, as the client sent it
+  JobCredentials credentials;
+};
+
+struct Job {
+  std::string name;
+  std::string arn;
+  Phase phase = Phase::starting;
+  Time created;
+  Time modified;
+  std::optional<Time> training_start;  // entry into Downloading
+  std::optional<Time> training_end;    // entry into the terminal phase
+  std::string request;
+  std::string assignment;
+  std::string tags;
+  std::string failure_reason;  // empty: none
+  bool has_artifacts = false;
+  JobCredentials credentials;
+  std::vector<Transition> transitions;  // only from find()
+};
+
+// One instance of one attempt. The row is written before its start, the handle after it.
+struct Instance {
+  std::string job;
+  int64_t attempt = 1;
+  std::string host;
+  std::string handle;  // empty: not started, or the start was not confirmed
+  std::string report_token;
+  int64_t acknowledged_sequence = 0;
+};
+
+enum class SortBy { name, created, status };
+
+struct JobQuery {
+  std::string name_contains;
+  std::optional<JobStatus> status;
+  std::optional<Time> created_after, created_before, modified_after, modified_before;
+  SortBy sort_by = SortBy::created;
+  bool is_descending = false;
+  size_t limit = 10;
+  std::string token;  // of the page before; empty: the first page
+};
+
+struct JobPage {
+  std::vector<Job> jobs;
+  std::string next_token;  // empty: the last page
+};
+
+class JobStore {
+ public:
+  // The clock must outlive the store.
+  static Result<std::unique_ptr<JobStore>> open(const fs::path& file, const Clock& clock);
+
+  // `conflict`: the name is in use.
+  Result<> create(const NewJob& job);
+  Result<Job> find(const std::string& name);  // not_found
+  Result<JobPage> list(const JobQuery& query);  // `invalid`: a token that is not ours
+
+  // Jobs that are not terminal, oldest first.
+  Result<std::vector<Job>> active();
+
+  // Moves the job by the status table; false where the event leads nowhere. `message` replaces the
+  // table's own when it is not empty.
+  Result<bool> apply(const std::string& name, JobEvent event, const std::string& message = {},
+                     const std::string& failure_reason = {});
+
+  // A key that belongs to a job which is not terminal.
+  Result<std::optional<JobCredentials>> find_credentials(const std::string& access_key);
+
+  Result<> add_instance(const Instance& instance);
+  Result<> set_handle(const Instance& instance, const std::string& handle);
+  Result<std::vector<Instance>> instances(const std::string& job);
+  Result<> remove_instances(const std::string& job);
+  Result<std::optional<Instance>> find_instance(const std::string& report_token);
+
+  // Applies the events that are new to this instance, in order, in one transaction with the
+  // acknowledged sequence. Events of a terminal job are acknowledged and change nothing.
+  Result<int64_t> take_events(const Instance& instance,
+                              const std::vector<protocol::Event>& events);
+
+ private:
+  JobStore(db::Database database, const Clock& clock)
+      : clock_(clock), database_(std::move(database)) {}
+
+  const Clock& clock_;
+  Guarded<db::Database> database_;
+};
+
+}  // namespace trainyard::jobs

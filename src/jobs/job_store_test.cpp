@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "jobs/job_store.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/random.hpp"
+
+namespace trainyard::jobs {
+
+class JobStoreTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(make_directories(folder_));
+    store_ = JobStore::open(folder_ / "server.db", clock_).value();
+  }
+  void TearDown() override {
+    store_.reset();
+    static_cast<void>(remove_tree(folder_));
+  }
+  Result<> create(const std::string& name) {
+    clock_.advance(std::chrono::milliseconds(1));
+    return store_->create({name, "arn:" + name, "{}", "{}", "[]", {"KEY-" + name, "s", "t"}});
+  }
+  std::string trace(const std::string& name) {
+    std::string text;
+    auto job = store_->find(name).value();
+    for (const Transition& step : job.transitions) {
+      text += fmt::format("{}({}){} ", api_name(step.phase), step.message, step.end ? "" : "*");
+    }
+    return text;
+  }
+  protocol::Event event(int64_t sequence, protocol::EventKind kind, std::string message = {}) {
+    return {sequence, kind, to_epoch_ms(clock_.now()), std::move(message), {}, {}, false};
+  }
+
+  fs::path folder_ = fs::temp_directory_path() / ("trainyard-" + random_hex(8));
+  FakeClock clock_;
+  std::unique_ptr<JobStore> store_;
+};
+
+TEST_F(JobStoreTest, a_name_is_taken_once) {
+  EXPECT_TRUE(create("a"));
+  EXPECT_EQ(create("a").error().code, Code::conflict);
+  EXPECT_EQ(store_->find("b").error().code, Code::not_found);
+}
+
+TEST_F(JobStoreTest, events_count_once_and_in_order) {
+  ASSERT_TRUE(create("a"));
+  ASSERT_TRUE(store_->add_instance({"a", 1, "algo-1", "", "token", 0}));
+  auto instance = store_->find_instance("token").value().value();
+  using protocol::EventKind;
+  auto downloading = event(1, EventKind::downloading);
+  auto progress = event(2, EventKind::progress, "Downloading the training image");
+  auto training = event(3, EventKind::training);
+  EXPECT_EQ(store_->take_events(instance, {downloading, progress}).value(), 2);
+  EXPECT_EQ(store_->take_events(instance, {downloading, progress, training}).value(), 3);
+  EXPECT_EQ(store_->take_events(instance, {event(5, EventKind::uploading)}).value(), 3) << "a gap";
+  EXPECT_EQ(trace("a"),
+            "Starting(Starting the training job) Downloading(Downloading the training image) "
+            "Training(Training image download completed. Training in progress.)* ");
+}
+
+TEST_F(JobStoreTest, a_failure_is_final_and_its_key_ends) {
+  ASSERT_TRUE(create("a"));
+  EXPECT_TRUE(store_->find_credentials("KEY-a").value());
+  EXPECT_TRUE(store_->apply("a", JobEvent::failed, "", "ClientError: no").value());
+  EXPECT_FALSE(store_->apply("a", JobEvent::stop_requested).value());
+  auto job = store_->find("a").value();
+  EXPECT_EQ(job.failure_reason, "ClientError: no");
+  EXPECT_TRUE(job.training_end);
+  EXPECT_FALSE(job.training_start);
+  EXPECT_FALSE(store_->find_credentials("KEY-a").value());
+  EXPECT_TRUE(store_->active()->empty());
+}
+
+TEST_F(JobStoreTest, listings_filter_sort_and_page) {
+  for (const char* name : {"c1", "a2", "b3", "a4"}) ASSERT_TRUE(create(name));
+  ASSERT_TRUE(store_->apply("b3", JobEvent::failed));
+  auto names = [&](JobQuery query) {
+    std::string text;
+    for (;;) {
+      auto page = store_->list(query).value();
+      for (const Job& job : page.jobs) text += job.name + " ";
+      if (page.next_token.empty()) return text;
+      text += "| ";
+      query.token = page.next_token;
+    }
+  };
+  JobQuery query;
+  query.limit = 2;
+  EXPECT_EQ(names(query), "c1 a2 | b3 a4 ");
+  query.is_descending = true;
+  EXPECT_EQ(names(query), "a4 b3 | a2 c1 ");
+  query.sort_by = SortBy::name;
+  EXPECT_EQ(names(query), "c1 b3 | a4 a2 ");
+  query.sort_by = SortBy::status;
+  query.is_descending = false;
+  EXPECT_EQ(names(query), "b3 a2 | a4 c1 ");
+  query.name_contains = "a";
+  EXPECT_EQ(names(query), "a2 a4 ");
+  query.status = JobStatus::failed;
+  EXPECT_EQ(names(query), "");
+  query.token = "rubbish";
+  EXPECT_EQ(store_->list(query).error().code, Code::invalid);
+}
+
+}  // namespace trainyard::jobs

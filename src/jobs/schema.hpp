@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tables of server.db. Internal to jobs/.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+namespace trainyard::jobs {
+
+inline constexpr std::array<std::string_view, 1> kMigrations = {R"sql(
+CREATE TABLE job (
+  name           TEXT PRIMARY KEY,
+  arn            TEXT NOT NULL,
+  phase          TEXT NOT NULL,          -- model/job_status.hpp
+  status         TEXT NOT NULL,          -- TrainingJobStatus that follows from it
+  is_terminal    INTEGER NOT NULL,
+  created_ms     INTEGER NOT NULL,
+  modified_ms    INTEGER NOT NULL,
+  training_start_ms INTEGER,
+  training_end_ms   INTEGER,
+  request        TEXT NOT NULL,
+  assignment     TEXT NOT NULL,
+  tags           TEXT NOT NULL,
+  failure_reason TEXT NOT NULL DEFAULT '',
+  has_artifacts  INTEGER NOT NULL DEFAULT 0,
+  access_key     TEXT NOT NULL UNIQUE,
+  secret_key     TEXT NOT NULL,
+  session_token  TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX job_created ON job (created_ms, name);
+CREATE INDEX job_active ON job (created_ms) WHERE is_terminal = 0;
+
+CREATE TABLE transition (
+  job      TEXT NOT NULL REFERENCES job (name) ON DELETE CASCADE,
+  position INTEGER NOT NULL,
+  phase    TEXT NOT NULL,
+  start_ms INTEGER NOT NULL,
+  end_ms   INTEGER,
+  message  TEXT NOT NULL,
+  PRIMARY KEY (job, position)
+) WITHOUT ROWID;
+
+CREATE TABLE instance (
+  job          TEXT NOT NULL REFERENCES job (name) ON DELETE CASCADE,
+  attempt      INTEGER NOT NULL,
+  host         TEXT NOT NULL,
+  handle       TEXT NOT NULL,
+  report_token TEXT NOT NULL UNIQUE,
+  acknowledged INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (job, attempt, host)
+) WITHOUT ROWID;
+)sql"};
+
+}  // namespace trainyard::jobs

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "protocol/assignment.hpp"
+
+namespace trainyard::protocol {
+
+namespace {
+
+json::array to_json(const std::vector<std::string>& texts) {
+  json::array list;
+  for (const std::string& text : texts) list.emplace_back(text);
+  return list;
+}
+
+// [["epochs","3"],…]: a JSON object would lose the order on its way through other tools.
+json::array to_json(const StringPairs& pairs) {
+  json::array list;
+  for (const auto& [name, value] : pairs) list.push_back(json::array{name, value});
+  return list;
+}
+
+json::object to_json(const Channel& channel) {
+  json::object document{{"name", channel.name},
+                        {"s3_uri", channel.s3_uri},
+                        {"data_type", api_name(channel.data_type)},
+                        {"distribution", api_name(channel.distribution)},
+                        {"input_mode", api_name(channel.input_mode)},
+                        {"content_type", channel.content_type},
+                        {"is_gzip", channel.is_gzip},
+                        {"is_record_io", channel.is_record_io}};
+  if (channel.shuffle_seed) document["shuffle_seed"] = *channel.shuffle_seed;
+  return document;
+}
+
+json::object to_json(const ServerAccess& server) {
+  return {{"endpoint", server.endpoint},
+          {"region", server.region},
+          {"access_key", server.access_key},
+          {"secret_key", server.secret_key},
+          {"session_token", server.session_token},
+          {"report_token", server.report_token}};
+}
+
+json::object to_json(const HostSettings& host) {
+  return {{"job_dir", host.job_dir},
+          {"environments_dir", host.environments_dir},
+          {"environments_file", host.environments_file},
+          {"uv", host.uv},
+          {"isolation", host.isolation},
+          {"hidden_paths", to_json(host.hidden_paths)},
+          {"memory_limit_bytes", host.memory_limit_bytes},
+          {"cpu_limit", host.cpu_limit},
+          {"cgroup", host.cgroup}};
+}
+
+Failure bad_member(std::string_view key) {
+  return fail(Code::invalid, "member '{}' is missing or has the wrong type", key);
+}
+
+Result<bool> get_bool(const json::object& document, std::string_view key) {
+  if (auto value = json::find_bool(document, key)) return *value;
+  return bad_member(key);
+}
+
+Result<std::vector<std::string>> get_texts(const json::object& document, std::string_view key) {
+  const json::array* list = json::find_array(document, key);
+  if (list == nullptr) return bad_member(key);
+  std::vector<std::string> texts;
+  for (const json::value& value : *list) {
+    if (!value.is_string()) return bad_member(key);
+    texts.emplace_back(json::view(value.get_string()));
+  }
+  return texts;
+}
+
+Result<StringPairs> get_pairs(const json::object& document, std::string_view key) {
+  const json::array* list = json::find_array(document, key);
+  if (list == nullptr) return bad_member(key);
+  StringPairs pairs;
+  for (const json::value& value : *list) {
+    const json::array* pair = value.if_array();
+    if (pair == nullptr || pair->size() != 2 || !(*pair)[0].is_string() ||
+        !(*pair)[1].is_string()) {
+      return bad_member(key);
+    }
+    pairs.emplace_back(json::view((*pair)[0].get_string()), json::view((*pair)[1].get_string()));
+  }
+  return pairs;
+}
+
+Result<const json::object*> get_object(const json::object& document, std::string_view key) {
+  const json::object* found = json::find_object(document, key);
+  if (found == nullptr) return bad_member(key);
+  return found;
+}
+
+Result<Channel> parse_channel(const json::object& document) {
+  Channel channel;
+  channel.name = TRY(json::get_string(document, "name"));
+  channel.s3_uri = TRY(json::get_string(document, "s3_uri"));
+  auto type = parse_data_type(TRY(json::get_string(document, "data_type")));
+  auto distribution = parse_distribution(TRY(json::get_string(document, "distribution")));
+  auto mode = parse_input_mode(TRY(json::get_string(document, "input_mode")));
+  if (!type) return bad_member("data_type");
+  if (!distribution) return bad_member("distribution");
+  if (!mode) return bad_member("input_mode");
+  channel.data_type = *type;
+  channel.distribution = *distribution;
+  channel.input_mode = *mode;
+  channel.content_type = json::find_string(document, "content_type").value_or("");
+  channel.is_gzip = TRY(get_bool(document, "is_gzip"));
+  channel.is_record_io = TRY(get_bool(document, "is_record_io"));
+  channel.shuffle_seed = json::find_integer(document, "shuffle_seed");
+  return channel;
+}
+
+Result<ServerAccess> parse_server(const json::object& document) {
+  ServerAccess server;
+  server.endpoint = TRY(json::get_string(document, "endpoint"));
+  server.region = TRY(json::get_string(document, "region"));
+  server.access_key = TRY(json::get_string(document, "access_key"));
+  server.secret_key = TRY(json::get_string(document, "secret_key"));
+  server.session_token = TRY(json::get_string(document, "session_token"));
+  server.report_token = TRY(json::get_string(document, "report_token"));
+  return server;
+}
+
+Result<HostSettings> parse_host(const json::object& document) {
+  HostSettings host;
+  host.job_dir = TRY(json::get_string(document, "job_dir"));
+  host.environments_dir = TRY(json::get_string(document, "environments_dir"));
+  host.environments_file = TRY(json::get_string(document, "environments_file"));
+  host.uv = TRY(json::get_string(document, "uv"));
+  host.isolation = TRY(json::get_string(document, "isolation"));
+  host.hidden_paths = TRY(get_texts(document, "hidden_paths"));
+  host.memory_limit_bytes = TRY(json::get_integer(document, "memory_limit_bytes"));
+  if (const json::value* cpus = json::find(document, "cpu_limit"); cpus && cpus->is_number()) {
+    host.cpu_limit = cpus->to_number<double>();
+  }
+  host.cgroup = TRY(json::get_string(document, "cgroup"));
+  return host;
+}
+
+}  // namespace
+
+json::object to_json(const Assignment& assignment) {
+  json::array channels;
+  for (const Channel& channel : assignment.channels) channels.push_back(to_json(channel));
+  json::object document{{"job_name", assignment.job_name},
+                        {"job_arn", assignment.job_arn},
+                        {"attempt", assignment.attempt},
+                        {"host", assignment.host},
+                        {"hosts", to_json(assignment.hosts)},
+                        {"instance_type", assignment.instance_type},
+                        {"image", assignment.image},
+                        {"entrypoint", to_json(assignment.entrypoint)},
+                        {"arguments", to_json(assignment.arguments)},
+                        {"hyperparameters", to_json(assignment.hyperparameters)},
+                        {"environment", to_json(assignment.environment)},
+                        {"channels", std::move(channels)},
+                        {"output_s3_uri", assignment.output_s3_uri},
+                        {"is_output_compressed", assignment.is_output_compressed},
+                        {"max_runtime_seconds", assignment.max_runtime_seconds},
+                        {"is_network_isolated", assignment.is_network_isolated},
+                        {"created_ms", assignment.created_ms},
+                        {"server", to_json(assignment.server)},
+                        {"host_settings", to_json(assignment.host_settings)}};
+  if (assignment.checkpoint) {
+    document["checkpoint"] = json::object{{"s3_uri", assignment.checkpoint->s3_uri},
+                                          {"local_path", assignment.checkpoint->local_path}};
+  }
+  return document;
+}
+
+Result<Assignment> parse_assignment(const json::object& document) {
+  Assignment assignment;
+  assignment.job_name = TRY(json::get_string(document, "job_name"));
+  assignment.job_arn = TRY(json::get_string(document, "job_arn"));
+  assignment.attempt = TRY(json::get_integer(document, "attempt"));
+  assignment.host = TRY(json::get_string(document, "host"));
+  assignment.hosts = TRY(get_texts(document, "hosts"));
+  assignment.instance_type = TRY(json::get_string(document, "instance_type"));
+  assignment.image = TRY(json::get_string(document, "image"));
+  assignment.entrypoint = TRY(get_texts(document, "entrypoint"));
+  assignment.arguments = TRY(get_texts(document, "arguments"));
+  assignment.hyperparameters = TRY(get_pairs(document, "hyperparameters"));
+  assignment.environment = TRY(get_pairs(document, "environment"));
+  const json::array* channels = json::find_array(document, "channels");
+  if (channels == nullptr) return bad_member("channels");
+  for (const json::value& channel : *channels) {
+    if (!channel.is_object()) return bad_member("channels");
+    assignment.channels.push_back(TRY(parse_channel(channel.get_object())));
+  }
+  assignment.output_s3_uri = TRY(json::get_string(document, "output_s3_uri"));
+  assignment.is_output_compressed = TRY(get_bool(document, "is_output_compressed"));
+  if (const json::object* checkpoint = json::find_object(document, "checkpoint")) {
+    assignment.checkpoint = CheckpointTarget{TRY(json::get_string(*checkpoint, "s3_uri")),
+                                             TRY(json::get_string(*checkpoint, "local_path"))};
+  }
+  assignment.max_runtime_seconds = TRY(json::get_integer(document, "max_runtime_seconds"));
+  assignment.is_network_isolated = TRY(get_bool(document, "is_network_isolated"));
+  assignment.created_ms = TRY(json::get_integer(document, "created_ms"));
+  assignment.server = TRY(parse_server(*TRY(get_object(document, "server"))));
+  assignment.host_settings = TRY(parse_host(*TRY(get_object(document, "host_settings"))));
+  return assignment;
+}
+
+}  // namespace trainyard::protocol
