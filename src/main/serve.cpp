@@ -83,7 +83,9 @@ Result<> serve(const ServeOptions& options) {
   account.credentials = TRY(load_or_make_credentials(options.data_dir / "credentials.json"));
   SystemClock clock;
   auto store = TRY(objects::ObjectStore::open(options.data_dir, clock));
-  api::Dispatcher dispatcher(account, *store, clock);
+  auto jobs = TRY(jobs::JobStore::open(options.data_dir / "server.db", clock));
+  auto logs = TRY(logs::LogStore::open(options.data_dir / "logs.db", clock));
+  api::Dispatcher dispatcher(api::Services{account, *store, *jobs, *logs, clock, [] {}});
   auto handle = [&](http::Request& request) { return dispatcher.handle(request); };
   auto server = TRY(http::Server::start(server_options, handle));
   std::string endpoint = fmt::format("http://{}:{}", server_options.host, server->port());

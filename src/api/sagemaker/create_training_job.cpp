@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/sagemaker/actions.hpp"
+#include "api/sagemaker/create_request.hpp"
+#include "base/random.hpp"
+#include "base/text.hpp"
+#include "model/s3_uri.hpp"
+
+namespace trainyard::api::sagemaker {
+
+namespace {
+
+// AWS lists the prefix during Create: contract.md B.2 (5), E.2.
+std::optional<aws::Fault> check_data(const Services& services, const protocol::Assignment& job,
+                                     const std::string& role) {
+  for (const Channel& channel : job.channels) {
+    auto uri = S3Uri::parse(channel.s3_uri);
+    auto listing = services.objects.list(uri->bucket, {uri->key, "", "", 1});
+    if (!listing && listing.error().code != "NoSuchBucket") return listing.error();
+    if (listing && !listing->objects.empty()) continue;
+    return aws::Fault{
+        "ValidationException",
+        fmt::format("No S3 objects found under S3 URL \"{}\" given in input data source. Please "
+                    "ensure that the bucket exists in the selected region ({}), that objects exist "
+                    "under that S3 prefix, and that the role \"{}\" has \"s3:ListBucket\" "
+                    "permissions on bucket \"{}\".",
+                    channel.s3_uri, services.account.region, role, uri->bucket)};
+  }
+  return std::nullopt;
+}
+
+jobs::JobCredentials make_credentials() {
+  return {"TYJK" + random_text(16, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"), random_hex(20),
+          random_hex(32)};
+}
+
+}  // namespace
+
+std::string job_arn(const Account& account, std::string_view job_name) {
+  return fmt::format("arn:aws:sagemaker:{}:{}:training-job/{}", account.region, account.id,
+                     job_name);
+}
+
+JsonReply create_training_job(const Services& services, const json::object& request) {
+  if (auto fault = check(request, create_training_job_shape())) return tl::unexpected(*fault);
+  if (auto fault = check_rules(request)) return tl::unexpected(*fault);
+  protocol::Assignment assignment = to_assignment(request);
+  std::string arn = job_arn(services.account, assignment.job_name);
+  auto name_in_use = [&](const std::string& taken) {
+    return refuse_json("ResourceInUse",
+                       fmt::format("Training job names must be unique within an AWS account and "
+                                   "region, and a training job with this name already exists ({})",
+                                   taken));
+  };
+  if (services.jobs.find(assignment.job_name)) return name_in_use(arn);
+  std::string role = *json::find_string(request, "RoleArn");
+  if (auto fault = check_data(services, assignment, role)) return tl::unexpected(*fault);
+
+  assignment.job_arn = arn;
+  assignment.created_ms = to_epoch_ms(services.clock.now());
+  const json::array* tags = json::find_array(request, "Tags");
+  jobs::NewJob job;
+  job.name = assignment.job_name;
+  job.arn = arn;
+  job.request = json::serialize(request);
+  job.assignment = json::serialize(to_json(assignment));
+  job.tags = tags == nullptr ? "[]" : json::serialize(*tags);
+  job.credentials = make_credentials();
+  auto created = services.jobs.create(job);
+  if (!created && created.error().code == Code::conflict) return name_in_use(arn);
+  if (!created) return refuse_json(created.error());
+  services.wake_scheduler();
+  return json::serialize(json::object{{"TrainingJobArn", arn}});
+}
+
+}  // namespace trainyard::api::sagemaker

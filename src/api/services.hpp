@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the actions work on.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "aws/fault.hpp"
+#include "aws/sigv4.hpp"
+#include "base/clock.hpp"
+#include "base/json.hpp"
+#include "jobs/job_store.hpp"
+#include "logs/log_store.hpp"
+#include "objects/object_store.hpp"
+
+namespace trainyard::api {
+
+struct Account {
+  std::string id = "123456789012";
+  std::string region = "us-west-2";
+  aws::Credentials credentials;
+};
+
+// References outlive every request.
+struct Services {
+  Account account;
+  objects::ObjectStore& objects;
+  jobs::JobStore& jobs;
+  logs::LogStore& logs;
+  const Clock& clock;
+  std::function<void()> wake_scheduler;  // something to do: a new job, a stop, a report
+};
+
+// The group of all training jobs' logs: contract.md K.1.
+constexpr std::string_view kLogGroup = "/aws/sagemaker/TrainingJobs";
+
+// The answer of a JSON-protocol action: its body, "" for actions without output.
+using JsonReply = tl::expected<std::string, aws::Fault>;
+
+inline tl::unexpected<aws::Fault> refuse_json(std::string code, std::string message) {
+  return tl::unexpected(aws::Fault{std::move(code), std::move(message)});
+}
+
+inline tl::unexpected<aws::Fault> refuse_json(const Error& error) {
+  return tl::unexpected(aws::to_fault(error, aws::Dialect::json));
+}
+
+}  // namespace trainyard::api
