@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Processes of this host as /proc shows them.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace trainyard {
+
+// A process that cannot be mistaken for a later one with the same number.
+struct ProcessId {
+  pid_t pid = 0;
+  uint64_t start_time = 0;  // clock ticks since boot, field 22 of /proc/<pid>/stat
+};
+
+std::optional<ProcessId> identify(pid_t pid);
+
+// False for one that has ended, a zombie, or another process with that number.
+bool is_alive(const ProcessId& process);
+
+// Sends the signal if it is still that process.
+void send_signal(const ProcessId& process, int signal);
+
+struct Process {
+  ProcessId id;
+  pid_t parent = 0;
+  std::string name;  // "python3", at most 15 bytes
+};
+
+// All that descend from `root`, parents before their children, without `root` itself.
+std::vector<Process> descendants(pid_t root);
+
+}  // namespace trainyard

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/sandbox.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/subprocess.hpp"
+#include "base/text.hpp"
+
+namespace trainyard::sandbox {
+
+namespace {
+
+class Arguments {
+ public:
+  template <class... Texts>
+  void add(Texts&&... texts) {
+    (list_.emplace_back(std::forward<Texts>(texts)), ...);
+  }
+  std::vector<std::string> take() { return std::move(list_); }
+
+ private:
+  std::vector<std::string> list_;
+};
+
+// The root holds what programs need and nothing of people: no /home, /root, /srv, /run, /var, /mnt.
+void add_system(Arguments& arguments) {
+  arguments.add("--tmpfs", "/");
+  for (const char* name : {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc"}) {
+    std::error_code error;
+    fs::path path(name);
+    if (fs::is_symlink(path, error)) {
+      arguments.add("--symlink", fs::read_symlink(path, error).string(), name);
+    } else if (fs::is_directory(path, error)) {
+      arguments.add("--ro-bind", name, name);
+    }
+  }
+  // Name resolution and shared libraries of vendors, where they are.
+  for (const char* name : {"/run/systemd/resolve", "/run/resolvconf", "/sys"}) {
+    arguments.add("--ro-bind-try", name, name);
+  }
+  arguments.add("--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm");
+  arguments.add("--perms", "0755", "--dir", "/var", "--perms", "1777", "--dir", "/var/tmp");
+  arguments.add("--perms", "0755", "--dir", "/opt", "--perms", "0755", "--dir", "/home");
+}
+
+void add_shown(Arguments& arguments, const Walls& walls) {
+  for (const fs::path& path : walls.read_only) {
+    bool is_system = path.string() == "/usr" || path.string().starts_with("/usr/");
+    if (!is_system) arguments.add("--ro-bind", path.string(), path.string());
+  }
+  for (const fs::path& path : walls.writable) {
+    arguments.add("--bind", path.string(), path.string());
+  }
+  for (const auto& [content, shown_as] : walls.files) {
+    arguments.add("--ro-bind", content.string(), shown_as);
+  }
+  arguments.add("--bind", walls.ml_dir.string(), "/opt/ml");
+  arguments.add("--bind", walls.temporary_dir.string(), "/tmp");
+  arguments.add("--bind", walls.home_dir.string(), "/home/job");
+}
+
+}  // namespace
+
+std::vector<std::string> wrap(const Walls& walls, const std::vector<std::string>& command,
+                              const std::string& working_dir) {
+  Arguments arguments;
+  arguments.add("bwrap", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try");
+  if (!walls.host_name.empty()) arguments.add("--hostname", walls.host_name);
+  if (!walls.has_network) arguments.add("--unshare-net");
+  bool is_root = ::geteuid() == 0;
+  // Without root a user namespace gives the right to mount; the user stays who they are.
+  if (!is_root) arguments.add("--unshare-user");
+  add_system(arguments);
+  add_shown(arguments, walls);
+  arguments.add("--chdir", working_dir, "--");
+  if (is_root && walls.user_id != 0) {
+    std::string user = std::to_string(walls.user_id);
+    arguments.add("setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--no-new-privs",
+                  "--inh-caps=-all", "--bounding-set=-all", "--");
+  }
+  std::vector<std::string> result = arguments.take();
+  result.insert(result.end(), command.begin(), command.end());
+  return result;
+}
+
+Result<> probe() {
+  if (!find_program("bwrap")) {
+    return fail(Code::not_found, "bubblewrap (bwrap) is not installed: apt-get install bubblewrap");
+  }
+  Walls walls;
+  walls.host_name = "probe";
+  walls.ml_dir = walls.temporary_dir = walls.home_dir = "/usr";
+  walls.user_id = user_id_for("probe");
+  Command command;
+  command.arguments = wrap(walls, {"true"}, "/");
+  command.timeout = std::chrono::seconds(10);
+  Ended ended = TRY(run(command));
+  if (ended.exit_code == 0) return {};
+  return fail(Code::denied, "this host does not allow namespaces (bwrap: {})",
+              trim(ended.output));
+}
+
+uint32_t user_id_for(std::string_view job) {
+  // FNV-1a. Above 2^30, where no distribution or directory service hands out numbers.
+  uint32_t hash = 2166136261u;
+  for (char c : job) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
+  return (1u << 30) + hash % (1u << 29);
+}
+
+}  // namespace trainyard::sandbox

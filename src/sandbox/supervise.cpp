@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/supervise.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/clock.hpp"
+#include "base/json.hpp"
+#include "base/subprocess.hpp"
+#include "base/text.hpp"
+
+namespace trainyard::sandbox {
+
+namespace {
+
+json::array to_json(const std::vector<std::string>& texts) {
+  json::array list;
+  for (const std::string& text : texts) list.emplace_back(text);
+  return list;
+}
+
+std::vector<std::string> get_texts(const json::object& document, std::string_view key) {
+  std::vector<std::string> texts;
+  if (const json::array* list = json::find_array(document, key)) {
+    for (const json::value& value : *list) {
+      if (value.is_string()) texts.emplace_back(json::view(value.get_string()));
+    }
+  }
+  return texts;
+}
+
+std::string serialize(const Supervision& plan) {
+  return json::serialize(json::object{{"command", to_json(plan.command)},
+                                      {"variables", to_json(plan.variables)},
+                                      {"working_dir", plan.working_dir.string()},
+                                      {"log", plan.log.string()},
+                                      {"pid_file", plan.pid_file.string()},
+                                      {"exit_file", plan.exit_file.string()}});
+}
+
+Result<Supervision> load(const fs::path& file) {
+  auto document = TRY(json::parse_object(TRY(read_file(file))));
+  Supervision plan;
+  plan.command = get_texts(document, "command");
+  plan.variables = get_texts(document, "variables");
+  plan.working_dir = TRY(json::get_string(document, "working_dir"));
+  plan.log = TRY(json::get_string(document, "log"));
+  plan.pid_file = TRY(json::get_string(document, "pid_file"));
+  plan.exit_file = TRY(json::get_string(document, "exit_file"));
+  if (plan.command.empty()) return fail(Code::invalid, "member 'command' is empty");
+  return plan;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> result;
+  for (std::string& text : texts) result.push_back(text.data());
+  result.push_back(nullptr);
+  return result;
+}
+
+// Members of the sandbox itself are not the user's processes.
+bool is_wall(const Process& process) { return process.name == "bwrap"; }
+
+void signal_users_processes(int signal) {
+  for (const Process& process : descendants(::getpid())) {
+    if (!is_wall(process)) send_signal(process.id, signal);
+  }
+}
+
+Result<pid_t> spawn(Supervision& plan) {
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, 1, plan.log.c_str(), O_WRONLY | O_APPEND | O_CREAT,
+                                   0600);
+  posix_spawn_file_actions_adddup2(&actions, 1, 2);
+  posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+  posix_spawn_file_actions_addchdir_np(&actions, plan.working_dir.c_str());
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+  pid_t pid = -1;
+  int error = ::posix_spawnp(&pid, plan.command[0].c_str(), &actions, &attributes,
+                             pointers(plan.command).data(), pointers(plan.variables).data());
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  if (error != 0) return fail_errno(error, "starting " + plan.command[0]);
+  return pid;
+}
+
+int code_of(const siginfo_t& info) {
+  return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+}
+
+// Reaps until the job's first process has ended; orphans come here because we are their subreaper.
+int wait_for(pid_t main_process, int signals) {
+  for (;;) {
+    siginfo_t info{};
+    while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0) {
+      if (info.si_pid == main_process) return code_of(info);
+      info = {};
+    }
+    pollfd watched{signals, POLLIN, 0};
+    ::poll(&watched, 1, -1);
+    signalfd_siginfo received{};
+    while (::read(signals, &received, sizeof received) == sizeof received) {
+      if (received.ssi_signo == SIGTERM) signal_users_processes(SIGTERM);
+    }
+  }
+}
+
+// Children that the script left behind end with it.
+void end_leftovers() {
+  for (;;) {
+    for (const Process& process : descendants(::getpid())) send_signal(process.id, SIGKILL);
+    siginfo_t info{};
+    if (::waitid(P_ALL, 0, &info, WEXITED) != 0 && errno == ECHILD) return;
+  }
+}
+
+Result<> write_process(const fs::path& file, const ProcessId& process) {
+  return write_file_atomically(
+      file, json::serialize(json::object{{"pid", process.pid}, {"start_time", process.start_time}}),
+      0600);
+}
+
+Result<int> run_plan(const fs::path& file) {
+  Supervision plan = TRY(load(file));
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  sigset_t handled;
+  sigemptyset(&handled);
+  sigaddset(&handled, SIGTERM);
+  sigaddset(&handled, SIGCHLD);
+  sigaddset(&handled, SIGINT);
+  sigaddset(&handled, SIGHUP);
+  ::sigprocmask(SIG_BLOCK, &handled, nullptr);
+  Fd signals(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
+  pid_t main_process = TRY(spawn(plan));
+  auto self = identify(::getpid());
+  if (self) TRY(write_process(plan.pid_file, *self));
+  int exit_code = wait_for(main_process, signals.get());
+  end_leftovers();
+  SystemClock clock;
+  json::object record{{"exit_code", exit_code}, {"ended_ms", to_epoch_ms(clock.now())}};
+  TRY(write_file_atomically(plan.exit_file, json::serialize(record), 0600));
+  return 0;
+}
+
+}  // namespace
+
+Result<ProcessId> start_supervisor(const fs::path& program, const Supervision& supervision,
+                                   const fs::path& file) {
+  TRY(write_file_atomically(file, serialize(supervision), 0600));
+  std::vector<std::string> arguments{program.string(), "supervise", file.string()};
+  std::vector<std::string> variables = merged_environment({});
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+  pid_t pid = -1;
+  int error = ::posix_spawn(&pid, program.c_str(), &actions, &attributes,
+                            pointers(arguments).data(), pointers(variables).data());
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  if (error != 0) return fail_errno(error, "starting " + program.string());
+  auto process = identify(pid);
+  if (!process) return fail(Code::internal, "the supervisor ended at once");
+  return *process;
+}
+
+std::optional<ProcessId> find_supervisor(const fs::path& pid_file) {
+  auto text = read_file(pid_file, 4096);
+  auto document = text ? json::parse_object(*text) : Result<json::object>(Failure(text.error()));
+  if (!document) return std::nullopt;
+  ProcessId process{static_cast<pid_t>(json::find_integer(*document, "pid").value_or(0)),
+                    static_cast<uint64_t>(json::find_integer(*document, "start_time").value_or(0))};
+  if (!is_alive(process)) return std::nullopt;
+  return process;
+}
+
+std::optional<ExitRecord> read_exit(const fs::path& exit_file) {
+  auto text = read_file(exit_file, 4096);
+  auto document = text ? json::parse_object(*text) : Result<json::object>(Failure(text.error()));
+  if (!document) return std::nullopt;
+  return ExitRecord{static_cast<int>(json::find_integer(*document, "exit_code").value_or(1)),
+                    json::find_integer(*document, "ended_ms").value_or(0)};
+}
+
+void kill_tree(const ProcessId& supervisor) {
+  // Killed first, the supervisor cannot report an end that was none; its children are known by then.
+  auto below = descendants(supervisor.pid);
+  send_signal(supervisor, SIGKILL);
+  for (const Process& process : below) send_signal(process.id, SIGKILL);
+}
+
+int supervise(const fs::path& file) {
+  auto done = run_plan(file);
+  if (done) return *done;
+  fmt::print(stderr, "trainyard supervise: {}\n", done.error().message);
+  return 1;
+}
+
+}  // namespace trainyard::sandbox
