@@ -237,6 +237,17 @@ Result<std::vector<Instance>> JobStore::instances(const std::string& job) {
   });
 }
 
+Result<std::vector<Instance>> JobStore::finished_instances() {
+  return database_.with([&](db::Database& database) -> Result<std::vector<Instance>> {
+    auto row = database.prepare(fmt::format(
+        "SELECT {} FROM instance WHERE job IN (SELECT name FROM job WHERE is_terminal = 1)",
+        kInstanceColumns));
+    std::vector<Instance> instances;
+    while (TRY(row.step())) instances.push_back(read_instance(row));
+    return instances;
+  });
+}
+
 Result<> JobStore::remove_instances(const std::string& job) {
   return database_.with([&](db::Database& database) -> Result<> {
     return database.prepare("DELETE FROM instance WHERE job = ?").bind(job).run();

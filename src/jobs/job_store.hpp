@@ -111,6 +111,8 @@ class JobStore {
   Result<> add_instance(const Instance& instance);
   Result<> set_handle(const Instance& instance, const std::string& handle);
   Result<std::vector<Instance>> instances(const std::string& job);
+  // Of jobs that are terminal: to be removed.
+  Result<std::vector<Instance>> finished_instances();
   Result<> remove_instances(const std::string& job);
   Result<std::optional<Instance>> find_instance(const std::string& report_token);
 

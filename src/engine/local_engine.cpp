@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/local_engine.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/process_tree.hpp"
+#include "base/subprocess.hpp"
+#include "base/text.hpp"
+#include "sandbox/supervise.hpp"
+
+namespace trainyard::engine {
+
+namespace {
+
+constexpr std::string_view kAgentFile = "agent.json";
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> result;
+  for (std::string& text : texts) result.push_back(text.data());
+  result.push_back(nullptr);
+  return result;
+}
+
+// A handle is the instance's folder; the agent's process is read from the folder.
+fs::path folder_of(const Handle& handle) { return handle.text; }
+
+std::optional<ProcessId> find_agent(const fs::path& folder) {
+  auto text = read_file(folder / kAgentFile, 4096);
+  auto document = text ? json::parse_object(*text) : Result<json::object>(Failure(text.error()));
+  if (!document) return std::nullopt;
+  ProcessId process{static_cast<pid_t>(json::find_integer(*document, "pid").value_or(0)),
+                    static_cast<uint64_t>(json::find_integer(*document, "start_time").value_or(0))};
+  // Our own child may be a zombie: reap it.
+  siginfo_t info{};
+  ::waitid(P_PID, static_cast<id_t>(process.pid), &info, WEXITED | WNOHANG);
+  if (!is_alive(process)) return std::nullopt;
+  return process;
+}
+
+Result<ProcessId> spawn_agent(const fs::path& program, const fs::path& folder) {
+  std::vector<std::string> arguments{program.string(), "agent", "--assignment",
+                                     (folder / "assignment.json").string()};
+  std::vector<std::string> variables = merged_environment({});
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  std::string log = (folder / "agent.log").string();
+  posix_spawn_file_actions_addopen(&actions, 1, log.c_str(), O_WRONLY | O_APPEND | O_CREAT, 0600);
+  posix_spawn_file_actions_adddup2(&actions, 1, 2);
+  posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+  posix_spawn_file_actions_addchdir_np(&actions, "/");
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
+  pid_t pid = -1;
+  int error = ::posix_spawn(&pid, program.c_str(), &actions, &attributes,
+                            pointers(arguments).data(), pointers(variables).data());
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  if (error != 0) return fail_errno(error, "starting an agent");
+  auto process = identify(pid);
+  if (!process) return fail(Code::unavailable, "the agent ended at once");
+  return *process;
+}
+
+// Waits until the process has ended, at most so long.
+void await_end(const ProcessId& process, std::chrono::milliseconds limit) {
+  Fd fd(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
+  if (!fd || !is_alive(process)) return;
+  pollfd watched{fd.get(), POLLIN, 0};
+  ::poll(&watched, 1, static_cast<int>(limit.count()));
+}
+
+}  // namespace
+
+Result<Handle> LocalEngine::start(const protocol::Assignment& assignment) {
+  fs::path folder = options_.jobs_dir / assignment.job_name / std::to_string(assignment.attempt) /
+                    assignment.host;
+  Handle handle{folder.string()};
+  if (find_agent(folder)) return handle;
+  TRY(make_directories(folder, 0700));
+  protocol::Assignment complete = assignment;
+  complete.host_settings = options_.host;
+  complete.host_settings.job_dir = folder.string();
+  TRY(write_file_atomically(folder / "assignment.json", json::serialize(to_json(complete)), 0600));
+  ProcessId agent = TRY(spawn_agent(options_.program, folder));
+  json::object document{{"pid", agent.pid}, {"start_time", agent.start_time}};
+  TRY(write_file_atomically(folder / kAgentFile, json::serialize(document), 0600));
+  return handle;
+}
+
+Result<InstanceState> LocalEngine::inspect(const Handle& handle) {
+  return find_agent(folder_of(handle)) ? InstanceState::running : InstanceState::gone;
+}
+
+Result<> LocalEngine::stop(const Handle& handle) {
+  if (auto agent = find_agent(folder_of(handle))) send_signal(*agent, SIGTERM);
+  return {};
+}
+
+Result<> LocalEngine::remove(const Handle& handle) {
+  fs::path folder = folder_of(handle);
+  if (auto agent = find_agent(folder)) {
+    // It has reported its end and is about to leave by itself, or it is obsolete.
+    await_end(*agent, std::chrono::milliseconds(200));
+    send_signal(*agent, SIGKILL);
+    await_end(*agent, std::chrono::seconds(5));
+    static_cast<void>(find_agent(folder));  // reaps
+  }
+  for (const char* name : {"run.pid", "setup.pid"}) {
+    if (auto supervisor = sandbox::find_supervisor(folder / name)) {
+      sandbox::kill_tree(*supervisor);
+      await_end(*supervisor, std::chrono::seconds(5));
+    }
+  }
+  TRY(remove_tree(folder));
+  // The folders of attempt and job go with their last instance.
+  std::error_code ignored;
+  fs::remove(folder.parent_path(), ignored);
+  fs::remove(folder.parent_path().parent_path(), ignored);
+  return {};
+}
+
+Result<std::vector<Found>> LocalEngine::recover() {
+  std::vector<Found> found;
+  std::error_code error;
+  for (const auto& job : fs::directory_iterator(options_.jobs_dir, error)) {
+    for (const auto& attempt : fs::directory_iterator(job.path(), error)) {
+      for (const auto& host : fs::directory_iterator(attempt.path(), error)) {
+        auto number = parse_signed(attempt.path().filename().string());
+        if (!number) continue;
+        found.push_back({job.path().filename(), *number, host.path().filename(),
+                         Handle{host.path().string()}});
+      }
+    }
+  }
+  return found;
+}
+
+}  // namespace trainyard::engine

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Instances as processes of this machine: each is a `trainyard agent` in a session of its own, with a
+// folder <jobs dir>/<job>/<attempt>/<host>. The folder is the truth: it holds the assignment and the
+// agent's process id, so that a restarted server finds everything again.
+#pragma once
+
+#include "base/file.hpp"
+#include "engine/engine.hpp"
+
+namespace trainyard::engine {
+
+struct LocalEngineOptions {
+  fs::path jobs_dir;
+  fs::path program;  // of this very trainyard
+  protocol::HostSettings host;  // what every instance gets; job_dir is filled in
+};
+
+class LocalEngine : public Engine {
+ public:
+  explicit LocalEngine(LocalEngineOptions options) : options_(std::move(options)) {}
+
+  Capabilities capabilities() const override { return {"local", 1}; }
+  Result<Handle> start(const protocol::Assignment& assignment) override;
+  Result<InstanceState> inspect(const Handle& handle) override;
+  Result<> stop(const Handle& handle) override;
+  Result<> remove(const Handle& handle) override;
+  Result<std::vector<Found>> recover() override;
+
+ private:
+  LocalEngineOptions options_;
+};
+
+}  // namespace trainyard::engine

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "scheduler/scheduler.hpp"
+
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "base/random.hpp"
+
+namespace trainyard::scheduler {
+
+namespace {
+
+constexpr std::chrono::seconds kLookInterval{1};
+
+// E.1: the text of failures that are not the job's own.
+constexpr std::string_view kInternalError =
+    "InternalServerError: We encountered an internal error. Please try again.";
+
+}  // namespace
+
+Result<> Scheduler::recover() {
+  for (const engine::Found& found : TRY(engine_.recover())) {
+    auto known = TRY(jobs_.instances(found.job_name));
+    bool is_known = std::any_of(known.begin(), known.end(), [&](const jobs::Instance& instance) {
+      return instance.attempt == found.attempt && instance.host == found.host;
+    });
+    if (is_known) continue;
+    log::warn("removing an instance that no job knows", {{"job", found.job_name}});
+    TRY(engine_.remove(found.handle));
+  }
+  return {};
+}
+
+void Scheduler::start() {
+  thread_ = std::jthread([this](std::stop_token stop) {
+    while (!stop.stop_requested()) {
+      if (auto looked = look(); !looked) {
+        log::error("scheduling", {{"error", looked.error().message}});
+      }
+      auto deadline = std::chrono::steady_clock::now() + kLookInterval;
+      is_awake_.wait(stop, deadline, [](bool is_awake) { return is_awake; },
+                     [](bool& is_awake) { is_awake = false; });
+    }
+  });
+}
+
+void Scheduler::wake() {
+  is_awake_.change([](bool& is_awake) { is_awake = true; });
+}
+
+Result<> Scheduler::look() {
+  TRY(clean_up());
+  size_t running = 0;
+  auto active = TRY(jobs_.active());
+  for (const jobs::Job& job : active) {
+    if (!TRY(jobs_.instances(job.name)).empty()) ++running;
+  }
+  for (const jobs::Job& job : active) {
+    // One job's trouble is no other job's.
+    if (auto looked = look_at(job, running); !looked) {
+      log::error("scheduling a job", {{"job", job.name}, {"error", looked.error().message}});
+    }
+  }
+  return {};
+}
+
+Result<> Scheduler::look_at(const jobs::Job& job, size_t& running) {
+  auto instances = TRY(jobs_.instances(job.name));
+  for (const jobs::Instance& instance : instances) TRY(watch(job, instance));
+  if (!instances.empty()) return {};
+  if (status_of(job.phase) == JobStatus::stopping) {
+    TRY(jobs_.apply(job.name, JobEvent::stopped));
+    return {};
+  }
+  if (running >= options_.max_running_jobs) return {};
+  ++running;
+  return place(job);
+}
+
+Result<> Scheduler::place(const jobs::Job& job) {
+  jobs::Instance instance{job.name, 1, "algo-1", "", random_hex(32), 0};
+  TRY(jobs_.add_instance(instance));
+  return watch(job, instance);
+}
+
+// Starts what is not started, or whose agent is lost; passes a stop on.
+Result<> Scheduler::watch(const jobs::Job& job, const jobs::Instance& instance) {
+  engine::Handle handle{instance.handle};
+  bool is_started = !instance.handle.empty() &&
+                    TRY(engine_.inspect(handle)) != engine::InstanceState::gone;
+  if (!is_started) {
+    auto started = engine_.start(TRY(assignment_of(job, instance)));
+    if (!started && (started.error().code == Code::exhausted || is_retryable(started.error().code))) {
+      return Failure(started.error());  // the next look tries again
+    }
+    if (!started) {
+      log::error("starting an instance",
+                 {{"job", job.name}, {"error", started.error().message}});
+      TRY(jobs_.apply(job.name, JobEvent::failed, "", std::string(kInternalError)));
+      return {};
+    }
+    if (!instance.handle.empty()) log::warn("started a lost agent again", {{"job", job.name}});
+    handle = *started;
+    TRY(jobs_.set_handle(instance, handle.text));
+  }
+  if (status_of(job.phase) == JobStatus::stopping) TRY(engine_.stop(handle));
+  return {};
+}
+
+Result<> Scheduler::clean_up() {
+  for (const jobs::Instance& instance : TRY(jobs_.finished_instances())) {
+    if (!instance.handle.empty()) TRY(engine_.remove(engine::Handle{instance.handle}));
+    TRY(jobs_.remove_instances(instance.job));
+  }
+  return {};
+}
+
+Result<protocol::Assignment> Scheduler::assignment_of(const jobs::Job& job,
+                                                      const jobs::Instance& instance) const {
+  auto assignment = TRY(protocol::parse_assignment(TRY(json::parse_object(job.assignment))));
+  assignment.attempt = instance.attempt;
+  assignment.host = instance.host;
+  assignment.server = options_.server;
+  assignment.server.access_key = job.credentials.access_key;
+  assignment.server.secret_key = job.credentials.secret_key;
+  assignment.server.session_token = job.credentials.session_token;
+  assignment.server.report_token = instance.report_token;
+  return assignment;
+}
+
+}  // namespace trainyard::scheduler

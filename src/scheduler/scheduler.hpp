@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// What runs next, and what became of what runs: one thread that looks at all jobs which are not
+// terminal, whenever something happened and at least every second. It keeps no state of its own, so
+// a restarted server goes on where the killed one was.
+#pragma once
+
+#include <stop_token>
+#include <string>
+#include <thread>
+
+#include "base/clock.hpp"
+#include "base/guarded.hpp"
+#include "engine/engine.hpp"
+#include "jobs/job_store.hpp"
+
+namespace trainyard::scheduler {
+
+struct SchedulerOptions {
+  size_t max_running_jobs = 2;
+  protocol::ServerAccess server;  // endpoint and region for agents; keys are each job's own
+};
+
+class Scheduler {
+ public:
+  // The references must outlive the scheduler.
+  Scheduler(SchedulerOptions options, jobs::JobStore& jobs, engine::Engine& engine)
+      : options_(std::move(options)), jobs_(jobs), engine_(engine) {}
+
+  // Removes instances that no job knows. Call it before start(), once.
+  Result<> recover();
+
+  void start();
+
+  // Something happened: a new job, a stop, a report. Any thread.
+  void wake();
+
+  // One look at everything; what start()'s thread does. For tests.
+  Result<> look();
+
+ private:
+  Result<> look_at(const jobs::Job& job, size_t& running);
+  Result<> place(const jobs::Job& job);
+  Result<> watch(const jobs::Job& job, const jobs::Instance& instance);
+  Result<> clean_up();
+  Result<protocol::Assignment> assignment_of(const jobs::Job& job,
+                                             const jobs::Instance& instance) const;
+
+  SchedulerOptions options_;
+  jobs::JobStore& jobs_;
+  engine::Engine& engine_;
+  Guarded<bool> is_awake_;
+  std::jthread thread_;
+};
+
+}  // namespace trainyard::scheduler
