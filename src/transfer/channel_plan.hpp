@@ -20,14 +20,21 @@ struct PlannedFile {
 
 struct ChannelPlan {
   std::vector<PlannedFile> files;
-  std::vector<std::string> warnings;  // for the job's log: sibling prefixes, skipped folder markers
+  std::vector<std::string> warnings;  // for the job's log: sibling prefixes, markers that hold bytes
   uint64_t total_bytes = 0;
 };
 
-// The file for one key under the prefix; "" for a folder marker.
+// The rule for one key that starts with the prefix; "" for a folder marker. What it returns is not
+// yet safe to open: a key may hold "..".
 std::string local_path(std::string_view prefix, std::string_view key);
 
-// `objects` is the listing of the prefix. Collisions and names that a file system cannot hold are
+// ShardedByS3Key (contract.md M 1): of the objects in byte order of their keys, without folder
+// markers, number i belongs to host i mod host_count.
+std::vector<ObjectSummary> take_shard(std::vector<ObjectSummary> objects, size_t host_index,
+                                      size_t host_count);
+
+// `objects` is the listing of the prefix. "//" and "/./" in a key are what they are to a file system:
+// one '/'. Collisions and names that a file system cannot hold are
 // `invalid`, with a text that follows "ClientError: Data download failed:".
 Result<ChannelPlan> plan_channel(const S3Uri& prefix, const std::vector<ObjectSummary>& objects);
 

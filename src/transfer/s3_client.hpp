@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -29,43 +30,62 @@ struct ObjectSummary {
   std::string etag;
 };
 
-// Bytes moved so far by one call; called often, from the calling thread.
+// Bytes moved since the last call; called often, from the calling thread.
 using OnBytes = std::function<void(uint64_t bytes)>;
 
+// Errors carry S3's code and message; a bucket or key that is not there is not_found, missing
+// permission denied.
 class S3Client {
  public:
   explicit S3Client(S3Access access, std::stop_token stop = {});
 
-  // Calls `visit` for every object under the prefix, in byte order of the keys.
-  Result<> list(const S3Uri& prefix, const std::function<Result<>(const ObjectSummary&)>& visit);
+  // All objects under the prefix, in byte order of the keys.
+  Result<std::vector<ObjectSummary>> list(const S3Uri& prefix);
 
   // Downloads into a new file beside `path` and renames: `path` is whole or absent. Verifies length
-  // and checksum; resumes at the byte reached when the connection breaks.
+  // and, where S3 sends one, the checksum.
   Result<> download(const S3Uri& object, const fs::path& path, const OnBytes& on_bytes = {});
 
-  // Replaces the object by the file's bytes; multipart above 64 MiB.
+  // Replaces the object by the file's bytes; in parts above 64 MiB.
   Result<> upload(const fs::path& path, const S3Uri& object, const OnBytes& on_bytes = {});
   Result<> upload_bytes(std::string_view bytes, const S3Uri& object);
 
   Result<> create_bucket(const std::string& bucket);  // one that exists is fine
 
-  // An upload whose length is not known beforehand: parts are sent as they fill, nothing is visible
-  // before finish(). Destroying it without finish() aborts the upload.
-  class Writer {
-   public:
-    virtual ~Writer() = default;
-    virtual Result<> write(std::string_view bytes) = 0;
-    virtual Result<> finish() = 0;
-  };
-  Result<std::unique_ptr<Writer>> open_writer(const S3Uri& object);
-
  private:
-  Result<http::Answer> send(std::string_view method, const S3Uri& target, std::string query,
+  friend class ObjectWriter;
+  // A signed call, repeated with growing pauses while it may help.
+  Result<http::Answer> send(std::string_view method, const S3Uri& target, const std::string& query,
                             http::Call call);
+  Result<http::Answer> send_once(std::string_view method, const S3Uri& target,
+                                 const std::string& query, http::Call& call);
+  Result<> download_once(const S3Uri& object, const fs::path& part, const OnBytes& on_bytes);
 
   S3Access access_;
   std::stop_token stop_;
   http::Client client_;
+};
+
+// An upload whose length is not known beforehand: parts are sent as they fill, nothing is visible
+// before finish(). Destroyed without finish() it aborts the upload. Needs the client's lifetime.
+class ObjectWriter {
+ public:
+  ObjectWriter(S3Client& client, S3Uri object) : client_(client), object_(std::move(object)) {}
+  ~ObjectWriter();
+  ObjectWriter(const ObjectWriter&) = delete;
+  ObjectWriter& operator=(const ObjectWriter&) = delete;
+
+  Result<> write(std::string_view bytes);
+  Result<> finish();
+
+ private:
+  Result<> send_part();
+
+  S3Client& client_;
+  S3Uri object_;
+  std::string upload_id_;  // empty: no part was sent yet
+  std::vector<std::string> etags_;
+  std::string buffer_;
 };
 
 }  // namespace trainyard::transfer

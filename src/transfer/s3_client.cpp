@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transfer/s3_client.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <pugixml.hpp>
+#include <random>
+
+#include "base/clock.hpp"
+#include "base/random.hpp"
+#include "base/text.hpp"
+#include "objects/checksum.hpp"
+
+namespace trainyard::transfer {
+
+namespace {
+
+constexpr int kAttempts = 5;
+constexpr size_t kPartBytes = 16 << 20;
+constexpr uint64_t kMultipartBytes = 64 << 20;
+
+std::string xml_value(const std::string& xml, const char* path) {
+  pugi::xml_document document;
+  if (!document.load_buffer(xml.data(), xml.size())) return "";
+  return document.first_element_by_path(path).child_value();
+}
+
+// The Error that S3's answer stands for.
+Error to_error(std::string_view method, const S3Uri& target, const http::Answer& answer) {
+  std::string code = xml_value(answer.body, "Error/Code");
+  std::string message = xml_value(answer.body, "Error/Message");
+  Code kind = answer.status == 404   ? Code::not_found
+              : answer.status == 403 ? Code::denied
+              : answer.status >= 500 || answer.status == 429 ? Code::unavailable
+                                                             : Code::invalid;
+  return {kind, fmt::format("{} {}: {} {} {}", method, target.text(), answer.status, code, message)};
+}
+
+// Waits before attempt number `attempt`; false when a stop was requested meanwhile.
+bool pause_before(int attempt, const std::stop_token& stop) {
+  std::minstd_rand random(std::random_device{}());
+  auto limit = std::chrono::milliseconds(100 << std::min(attempt, 6));
+  std::uniform_int_distribution<int64_t> jitter(limit.count() / 2, limit.count());
+  std::mutex mutex;
+  std::condition_variable_any never;
+  std::unique_lock lock(mutex);
+  never.wait_for(lock, stop, std::chrono::milliseconds(jitter(random)), [] { return false; });
+  return !stop.stop_requested();
+}
+
+std::string host_of(std::string_view endpoint) {
+  size_t at = endpoint.find("://");
+  return std::string(at == std::string_view::npos ? endpoint : endpoint.substr(at + 3));
+}
+
+}  // namespace
+
+S3Client::S3Client(S3Access access, std::stop_token stop)
+    : access_(std::move(access)), stop_(std::move(stop)) {
+  while (access_.endpoint.ends_with('/')) access_.endpoint.pop_back();
+}
+
+Result<http::Answer> S3Client::send_once(std::string_view method, const S3Uri& target,
+                                         const std::string& query, http::Call& call) {
+  std::string path = "/" + percent_encode(target.bucket);
+  if (!target.key.empty()) path += "/" + percent_encode(target.key, true);
+  call.method = method;
+  call.url = access_.endpoint + path + (query.empty() ? "" : "?" + query);
+  call.headers.set("Host", host_of(access_.endpoint));
+  aws::SigningOptions signing;
+  signing.credentials = access_.credentials;
+  signing.region = access_.region;
+  signing.service = "s3";
+  signing.time = SystemClock().now();
+  aws::sign(method, path, query, call.headers, signing);
+  auto answer = TRY(client_.send(call, stop_));
+  if (answer.status >= 300) return Failure(to_error(method, target, answer));
+  return answer;
+}
+
+Result<http::Answer> S3Client::send(std::string_view method, const S3Uri& target,
+                                    const std::string& query, http::Call call) {
+  for (int attempt = 1;; ++attempt) {
+    auto answer = send_once(method, target, query, call);
+    if (answer || !is_retryable(answer.error().code) || attempt == kAttempts) return answer;
+    if (!pause_before(attempt, stop_)) return fail(Code::cancelled, "stopped");
+  }
+}
+
+Result<std::vector<ObjectSummary>> S3Client::list(const S3Uri& prefix) {
+  std::vector<ObjectSummary> objects;
+  std::string token;
+  do {
+    std::string query = "encoding-type=url&list-type=2&prefix=" + percent_encode(prefix.key);
+    if (!token.empty()) query = "continuation-token=" + percent_encode(token) + "&" + query;
+    auto answer = TRY(send("GET", {prefix.bucket, ""}, query, {}));
+    pugi::xml_document document;
+    if (!document.load_buffer(answer.body.data(), answer.body.size())) {
+      return fail(Code::invalid, "listing {}: the answer is no XML", prefix.text());
+    }
+    pugi::xml_node root = document.child("ListBucketResult");
+    for (pugi::xml_node entry : root.children("Contents")) {
+      auto key = percent_decode(entry.child_value("Key"));
+      auto size = parse_unsigned(entry.child_value("Size"));
+      if (!key || !size) return fail(Code::invalid, "listing {}: malformed entry", prefix.text());
+      objects.push_back({*key, *size, entry.child_value("ETag")});
+    }
+    token = root.child_value("NextContinuationToken");
+  } while (!token.empty());
+  return objects;
+}
+
+Result<> S3Client::download_once(const S3Uri& object, const fs::path& part,
+                                 const OnBytes& on_bytes) {
+  Fd file = TRY(open_file(part, O_WRONLY | O_CREAT | O_TRUNC, 0644));
+  // What our store and AWS keep for objects whose uploader asked for nothing else.
+  auto digest = objects::make_digest(objects::ChecksumAlgorithm::crc64nvme);
+  uint64_t received = 0;
+  std::string error_body;
+  http::Call call;
+  call.headers.set("x-amz-checksum-mode", "ENABLED");
+  call.sink = [&](int status, std::string_view bytes) -> Result<> {
+    if (status >= 300) {
+      error_body += bytes.substr(0, 4096);
+      return {};
+    }
+    digest->add(bytes);
+    received += bytes.size();
+    if (on_bytes) on_bytes(bytes.size());
+    return write_all(file.get(), bytes);
+  };
+  auto answer = send_once("GET", object, "", call);
+  if (!answer && !error_body.empty()) {
+    return fail(answer.error().code, "GET {}: {} {}", object.text(),
+                xml_value(error_body, "Error/Code"), xml_value(error_body, "Error/Message"));
+  }
+  auto whole = TRY(std::move(answer));
+  auto length = parse_unsigned(whole.headers.get("Content-Length"));
+  if (length && *length != received) {
+    return fail(Code::unavailable, "{}: {} of {} bytes came", object.text(), received, *length);
+  }
+  auto announced = whole.headers.find("x-amz-checksum-crc64nvme");
+  bool is_whole = whole.headers.get("x-amz-checksum-type") != "COMPOSITE";
+  if (announced && is_whole && to_base64(digest->finish()) != *announced) {
+    return fail(Code::unavailable, "{}: the bytes that came do not match the checksum",
+                object.text());
+  }
+  return {};
+}
+
+Result<> S3Client::download(const S3Uri& object, const fs::path& path, const OnBytes& on_bytes) {
+  fs::path part = path;
+  part += ".part-" + random_hex(4);
+  Result<> done;
+  for (int attempt = 1;; ++attempt) {
+    done = download_once(object, part, on_bytes);
+    if (done || !is_retryable(done.error().code) || attempt == kAttempts) break;
+    if (!pause_before(attempt, stop_)) {
+      done = fail(Code::cancelled, "stopped");
+      break;
+    }
+  }
+  if (done && ::rename(part.c_str(), path.c_str()) != 0) {
+    done = fail_errno(errno, "renaming to " + path.string());
+  }
+  if (!done) ::unlink(part.c_str());
+  return done;
+}
+
+Result<> S3Client::upload_bytes(std::string_view bytes, const S3Uri& object) {
+  http::Call call;
+  call.body = bytes;
+  TRY(send("PUT", object, "", std::move(call)));
+  return {};
+}
+
+Result<> S3Client::upload(const fs::path& path, const S3Uri& object, const OnBytes& on_bytes) {
+  Fd file = TRY(open_file(path, O_RDONLY | O_NOFOLLOW));
+  struct stat info {};
+  if (::fstat(file.get(), &info) != 0) return fail_errno(errno, "reading " + path.string());
+  std::vector<char> buffer(kPartBytes);
+  if (static_cast<uint64_t>(info.st_size) <= kMultipartBytes) {
+    std::string bytes(static_cast<size_t>(info.st_size), '\0');
+    bytes.resize(TRY(read_at(file.get(), bytes, 0)));
+    TRY(upload_bytes(bytes, object));
+    if (on_bytes) on_bytes(bytes.size());
+    return {};
+  }
+  ObjectWriter writer(*this, object);
+  for (uint64_t offset = 0;;) {
+    size_t count = TRY(read_at(file.get(), buffer, offset));
+    if (count == 0) return writer.finish();
+    TRY(writer.write({buffer.data(), count}));
+    if (on_bytes) on_bytes(count);
+    offset += count;
+  }
+}
+
+Result<> S3Client::create_bucket(const std::string& bucket) {
+  auto made = send("PUT", {bucket, ""}, "", {});
+  bool exists = !made && made.error().message.find("BucketAlreadyOwnedByYou") != std::string::npos;
+  if (!made && !exists) return Failure(made.error());
+  return {};
+}
+
+Result<> ObjectWriter::write(std::string_view bytes) {
+  while (!bytes.empty()) {
+    size_t count = std::min(bytes.size(), kPartBytes - buffer_.size());
+    buffer_ += bytes.substr(0, count);
+    bytes.remove_prefix(count);
+    if (buffer_.size() == kPartBytes) TRY(send_part());
+  }
+  return {};
+}
+
+Result<> ObjectWriter::send_part() {
+  if (upload_id_.empty()) {
+    auto begun = TRY(client_.send("POST", object_, "uploads=", {}));
+    upload_id_ = xml_value(begun.body, "InitiateMultipartUploadResult/UploadId");
+    if (upload_id_.empty()) return fail(Code::invalid, "{}: S3 gave no upload id", object_.text());
+  }
+  http::Call call;
+  call.body = std::exchange(buffer_, {});
+  std::string query =
+      fmt::format("partNumber={}&uploadId={}", etags_.size() + 1, percent_encode(upload_id_));
+  auto sent = TRY(client_.send("PUT", object_, query, std::move(call)));
+  etags_.emplace_back(sent.headers.get("ETag"));
+  return {};
+}
+
+Result<> ObjectWriter::finish() {
+  if (upload_id_.empty()) return client_.upload_bytes(buffer_, object_);
+  if (!buffer_.empty()) TRY(send_part());
+  std::string xml = "<CompleteMultipartUpload>";
+  for (size_t i = 0; i < etags_.size(); ++i) {
+    xml += fmt::format("<Part><PartNumber>{}</PartNumber><ETag>{}</ETag></Part>", i + 1, etags_[i]);
+  }
+  http::Call call;
+  call.body = xml + "</CompleteMultipartUpload>";
+  TRY(client_.send("POST", object_, "uploadId=" + percent_encode(upload_id_), std::move(call)));
+  upload_id_.clear();
+  return {};
+}
+
+ObjectWriter::~ObjectWriter() {
+  if (upload_id_.empty()) return;
+  http::Call call;
+  static_cast<void>(
+      client_.send_once("DELETE", object_, "uploadId=" + percent_encode(upload_id_), call));
+}
+
+}  // namespace trainyard::transfer
