@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <set>
+#include <sstream>
+#include <toml++/toml.h>
+
+#include "base/subprocess.hpp"
+#include "base/text.hpp"
+#include "environments/environment.hpp"
+
+namespace trainyard::environments {
+
+namespace {
+
+std::vector<std::string> texts(const toml::table& table, std::string_view key) {
+  std::vector<std::string> result;
+  if (const toml::array* list = table[key].as_array()) {
+    for (const auto& value : *list) {
+      if (auto text = value.value<std::string>()) result.push_back(*text);
+    }
+  }
+  return result;
+}
+
+bool contains(const std::vector<std::string>& list, const std::string& text) {
+  return std::find(list.begin(), list.end(), text) != list.end();
+}
+
+// "3.11" -> 311, so that distances count minor versions.
+int number_of(const std::string& version) {
+  auto parts = split(version, '.');
+  auto major = parse_unsigned(parts[0]);
+  auto minor = parts.size() > 1 ? parse_unsigned(parts[1]) : std::nullopt;
+  return static_cast<int>(major.value_or(0) * 100 + minor.value_or(0));
+}
+
+Result<std::string> python_of_tag(std::string_view digits) {
+  if (digits.size() < 2 || !parse_unsigned(digits)) {
+    return fail(Code::invalid, "'py{}' names no Python", digits);
+  }
+  return fmt::format("{}.{}", digits.substr(0, 1), digits.substr(1));
+}
+
+}  // namespace
+
+Result<ImageUri> ImageUri::parse(std::string_view text) {
+  size_t slash = text.rfind('/');
+  std::string_view name = slash == std::string_view::npos ? text : text.substr(slash + 1);
+  size_t colon = name.find(':');
+  if (colon == std::string_view::npos || colon == 0 || colon + 1 == name.size()) {
+    return fail(Code::invalid,
+                "image '{}' is not of the form <registry>/<repository>:<version>-<cpu|gpu>-py<NN> "
+                "or <framework>:<version>",
+                text);
+  }
+  ImageUri image;
+  image.repository = name.substr(0, colon);
+  auto words = split(name.substr(colon + 1), '-');
+  image.version = words[0];
+  for (size_t i = 1; i < words.size(); ++i) {
+    if (words[i] == "cpu" || words[i] == "gpu") image.processor = words[i];
+    if (words[i].starts_with("py")) image.python = TRY(python_of_tag(words[i].substr(2)));
+  }
+  return image;
+}
+
+std::string Recipe::key() const {
+  std::string text = interpreter.program.string() + "\n" + interpreter.version;
+  for (const std::string& package : packages) text += "\n" + package;
+  std::string digest(32, '\0');
+  EVP_Digest(text.data(), text.size(), reinterpret_cast<unsigned char*>(digest.data()), nullptr,
+             EVP_sha256(), nullptr);
+  return fmt::format("{}-{}", name, to_hex(digest).substr(0, 12));
+}
+
+Result<Catalogue> Catalogue::load(const fs::path& toml_file,
+                                  std::vector<Interpreter> interpreters) {
+  std::string text = TRY(read_file(toml_file));
+  toml::table root;
+  try {
+    root = toml::parse(text, toml_file.string());
+  } catch (const toml::parse_error& error) {
+    std::ostringstream where;
+    where << error.source();
+    return fail(Code::invalid, "{}: {}", where.str(), error.description());
+  }
+  Catalogue catalogue;
+  catalogue.interpreters_ = std::move(interpreters);
+  auto companions = texts(root, "companions");
+  const toml::array* list = root["environment"].as_array();
+  if (list == nullptr) return fail(Code::invalid, "{}: no [[environment]]", toml_file.string());
+  for (const auto& node : *list) {
+    const toml::table* table = node.as_table();
+    if (table == nullptr) continue;
+    Entry entry;
+    entry.framework = (*table)["framework"].value_or("");
+    entry.version = (*table)["version"].value_or("");
+    entry.aliases = texts(*table, "aliases");
+    entry.repositories = texts(*table, "repositories");
+    entry.pythons = texts(*table, "pythons");
+    entry.packages = texts(*table, "packages");
+    entry.packages.insert(entry.packages.end(), companions.begin(), companions.end());
+    entry.module = (*table)["module"].value_or("");
+    if (const toml::table* variables = (*table)["variables"].as_table()) {
+      for (const auto& [name, value] : *variables) {
+        entry.variables[std::string(name.str())] = value.value_or("");
+      }
+    }
+    if (entry.framework.empty() || entry.version.empty() || entry.pythons.empty()) {
+      return fail(Code::invalid, "{}, line {}: an [[environment]] needs framework, version, pythons",
+                  toml_file.string(), table->source().begin.line);
+    }
+    catalogue.entries_.push_back(std::move(entry));
+  }
+  return catalogue;
+}
+
+Result<Recipe> Catalogue::make_recipe(const Entry& entry, const std::string& asked_python) const {
+  const Interpreter* best = nullptr;
+  int wanted = number_of(asked_python.empty() ? entry.pythons.front() : asked_python);
+  for (const Interpreter& candidate : interpreters_) {
+    if (!contains(entry.pythons, candidate.version)) continue;
+    auto distance = [&](const Interpreter& one) { return std::abs(number_of(one.version) - wanted); };
+    if (best == nullptr || distance(candidate) < distance(*best)) best = &candidate;
+  }
+  if (best == nullptr) {
+    return fail(Code::not_found, "{} {} needs one of Python {}, and this host has none of them",
+                entry.framework, entry.version, fmt::join(entry.pythons, ", "));
+  }
+  Recipe recipe;
+  recipe.name = fmt::format("{}-{}-py{}", entry.framework, entry.version,
+                            replace_all(best->version, ".", ""));
+  recipe.framework = entry.framework;
+  recipe.version = entry.version;
+  recipe.asked_python = asked_python;
+  recipe.interpreter = *best;
+  recipe.packages = entry.packages;
+  recipe.module = entry.module;
+  recipe.variables = entry.variables;
+  return recipe;
+}
+
+Result<Recipe> Catalogue::resolve(const ImageUri& image) const {
+  for (const Entry& entry : entries_) {
+    bool is_repository =
+        image.repository == entry.framework || contains(entry.repositories, image.repository);
+    bool is_version = image.version == entry.version || contains(entry.aliases, image.version);
+    if (is_repository && is_version && image.processor != "gpu") {
+      return make_recipe(entry, image.python);
+    }
+  }
+  std::set<std::string> known;
+  for (const Entry& entry : entries_) {
+    known.insert(fmt::format("{}:{}", entry.framework, entry.version));
+    for (const std::string& alias : entry.aliases) {
+      known.insert(fmt::format("{}:{}", entry.framework, alias));
+    }
+  }
+  std::string asked = fmt::format("{}:{}", image.repository, image.version);
+  if (image.processor == "gpu") asked += "-gpu";
+  return fail(Code::not_found, "no managed environment for {}; known (cpu): {}", asked,
+              fmt::join(known, ", "));
+}
+
+std::vector<Recipe> Catalogue::recipes() const {
+  std::vector<Recipe> all;
+  for (const Entry& entry : entries_) {
+    if (auto recipe = make_recipe(entry, "")) all.push_back(std::move(*recipe));
+  }
+  return all;
+}
+
+}  // namespace trainyard::environments
