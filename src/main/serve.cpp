@@ -1,21 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "main/serve.hpp"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <unistd.h>
+
+#include <atomic>
 
 #include "api/dispatch.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/random.hpp"
 #include "base/text.hpp"
+#include "engine/local_engine.hpp"
 #include "http/server.hpp"
+#include "sandbox/sandbox.hpp"
+#include "scheduler/scheduler.hpp"
 
 namespace trainyard {
 
 namespace {
 
-Result<http::ServerOptions> parse_listen(std::string_view listen) {
+Result<http::ServerOptions> parse_listen(const ServeOptions& serve) {
+  std::string_view listen = serve.listen;
   size_t colon = listen.rfind(':');
   auto port = colon == std::string_view::npos ? std::nullopt
                                               : parse_unsigned(listen.substr(colon + 1));
@@ -25,8 +33,11 @@ Result<http::ServerOptions> parse_listen(std::string_view listen) {
   http::ServerOptions options;
   options.host = std::string(listen.substr(0, colon));
   options.port = static_cast<uint16_t>(*port);
-  if (!options.host.starts_with("127.") && options.host != "::1") {
-    return fail(Code::denied, "{} is no loopback address, and TLS is not supported yet",
+  bool is_loopback = options.host.starts_with("127.") || options.host == "::1";
+  if (!is_loopback && !serve.allow_plain_http) {
+    return fail(Code::denied,
+                "{} is no loopback address: keys and data would travel readable by others. Put a "
+                "TLS proxy in front, or say --allow-plain-http",
                 options.host);
   }
   return options;
@@ -45,6 +56,14 @@ Result<aws::Credentials> load_or_make_credentials(const fs::path& file) {
   json::object document{{"access_key", made.access_key}, {"secret_key", made.secret_key}};
   TRY(write_file_atomically(file, json::serialize(document), 0600));
   return made;
+}
+
+// Two servers on one data dir would each think that the jobs are theirs.
+Result<Fd> lock_data_dir(const fs::path& data_dir) {
+  Fd fd = TRY(open_file(data_dir / "lock", O_RDWR | O_CREAT, 0600));
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
+  return fail(Code::conflict, "another trainyard serves {}; stop it, or take another --data-dir",
+              data_dir.string());
 }
 
 void print_how_to_use(const std::string& endpoint, const api::Account& account) {
@@ -69,6 +88,35 @@ Result<> write_ready_file(const fs::path& file, const std::string& endpoint,
 
 }  // namespace
 
+namespace {
+
+void warn_about_isolation(const std::string& isolation) {
+  auto can = sandbox::probe();
+  if (isolation == "process" || (isolation == "auto" && !can)) {
+    log::warn("JOBS ARE NOT WALLED OFF: their scripts run with this user's rights",
+              {{"isolation", isolation}, {"why", can ? "as configured" : can.error().message}});
+  } else if (!can) {
+    log::warn("jobs will fail: isolation is \"sandbox\" and this host cannot build one",
+              {{"why", can.error().message}});
+  }
+}
+
+engine::LocalEngineOptions engine_options(const ServeOptions& options, const fs::path& data_dir) {
+  std::error_code error;
+  engine::LocalEngineOptions engine;
+  engine.jobs_dir = data_dir / "jobs";
+  engine.program = fs::read_symlink("/proc/self/exe", error);
+  engine.host.environments_dir = options.environments_dir.empty()
+                                     ? (data_dir / "environments").string()
+                                     : fs::absolute(options.environments_dir, error).string();
+  engine.host.environments_file = fs::absolute(options.environments_file, error).string();
+  engine.host.uv = options.uv;
+  engine.host.isolation = options.isolation;
+  return engine;
+}
+
+}  // namespace
+
 Result<> serve(const ServeOptions& options) {
   // Blocked before any thread starts, so that only the sigwait below sees them.
   sigset_t ends;
@@ -77,25 +125,49 @@ Result<> serve(const ServeOptions& options) {
   sigaddset(&ends, SIGINT);
   pthread_sigmask(SIG_BLOCK, &ends, nullptr);
 
-  auto server_options = TRY(parse_listen(options.listen));
+  auto server_options = TRY(parse_listen(options));
   TRY(make_directories(options.data_dir, 0700));
-  api::Account account;
-  account.credentials = TRY(load_or_make_credentials(options.data_dir / "credentials.json"));
+  std::error_code error;
+  fs::path data_dir = fs::canonical(options.data_dir, error);
+  Fd lock = TRY(lock_data_dir(data_dir));
+  api::Account account{options.account_id, options.region, {}};
+  account.credentials = TRY(load_or_make_credentials(data_dir / "credentials.json"));
   SystemClock clock;
-  auto store = TRY(objects::ObjectStore::open(options.data_dir, clock));
-  auto jobs = TRY(jobs::JobStore::open(options.data_dir / "server.db", clock));
-  auto logs = TRY(logs::LogStore::open(options.data_dir / "logs.db", clock));
-  api::Dispatcher dispatcher(api::Services{account, *store, *jobs, *logs, clock, [] {}});
+  auto store = TRY(objects::ObjectStore::open(data_dir, clock));
+  auto jobs = TRY(jobs::JobStore::open(data_dir / "server.db", clock));
+  auto logs = TRY(logs::LogStore::open(data_dir / "logs.db", clock));
+  engine::LocalEngine engine(engine_options(options, data_dir));
+
+  // The scheduler needs the port, and requests need the scheduler: those that come before it is there
+  // wait for nothing, for its first look sees all jobs.
+  std::atomic<scheduler::Scheduler*> awake = nullptr;
+  auto wake = [&] {
+    if (auto* running = awake.load()) running->wake();
+  };
+  api::Dispatcher dispatcher(api::Services{account, *store, *jobs, *logs, clock, wake});
   auto handle = [&](http::Request& request) { return dispatcher.handle(request); };
   auto server = TRY(http::Server::start(server_options, handle));
   std::string endpoint = fmt::format("http://{}:{}", server_options.host, server->port());
+
+  scheduler::SchedulerOptions scheduling;
+  scheduling.max_running_jobs = options.max_running_jobs;
+  scheduling.server.endpoint = endpoint;
+  scheduling.server.region = account.region;
+  scheduler::Scheduler scheduler(scheduling, *jobs, engine);
+  TRY(scheduler.recover());
+  scheduler.start();
+  awake = &scheduler;
+
   print_how_to_use(endpoint, account);
   if (!options.ready_file.empty()) {
     TRY(write_ready_file(options.ready_file, endpoint, account));
   }
+  warn_about_isolation(options.isolation);
   int signal = 0;
   sigwait(&ends, &signal);
-  log::info("stopping", {{"signal", signal}});
+  log::info("stopping; jobs that run go on", {{"signal", signal}});
+  awake = nullptr;
+  server.reset();
   return {};
 }
 

@@ -45,20 +45,33 @@ void add_system(Arguments& arguments) {
   arguments.add("--perms", "0755", "--dir", "/opt", "--perms", "0755", "--dir", "/home");
 }
 
+// The folders above a shown path, open to everybody: bwrap makes missing ones for root alone.
+void add_parents(Arguments& arguments, const fs::path& path) {
+  fs::path parent;
+  for (const fs::path& part : path.parent_path()) {
+    parent /= part;
+    if (parent != "/") arguments.add("--perms", "0755", "--dir", parent.string());
+  }
+}
+
 void add_shown(Arguments& arguments, const Walls& walls) {
+  // First what others may lie below: a data dir in /tmp, a Python in /home.
+  arguments.add("--bind", walls.ml_dir.string(), "/opt/ml");
+  arguments.add("--bind", walls.temporary_dir.string(), "/tmp");
+  arguments.add("--bind", walls.home_dir.string(), "/home/job");
   for (const fs::path& path : walls.read_only) {
     bool is_system = path.string() == "/usr" || path.string().starts_with("/usr/");
-    if (!is_system) arguments.add("--ro-bind", path.string(), path.string());
+    if (is_system) continue;
+    add_parents(arguments, path);
+    arguments.add("--ro-bind", path.string(), path.string());
   }
   for (const fs::path& path : walls.writable) {
+    add_parents(arguments, path);
     arguments.add("--bind", path.string(), path.string());
   }
   for (const auto& [content, shown_as] : walls.files) {
     arguments.add("--ro-bind", content.string(), shown_as);
   }
-  arguments.add("--bind", walls.ml_dir.string(), "/opt/ml");
-  arguments.add("--bind", walls.temporary_dir.string(), "/tmp");
-  arguments.add("--bind", walls.home_dir.string(), "/home/job");
 }
 
 }  // namespace

@@ -64,6 +64,15 @@ TEST_F(SandboxTest, folders_of_others_are_not_there) {
   EXPECT_EQ(inside("cat /etc/shadow 2>/dev/null || echo none"), "none\n[0]");
 }
 
+TEST_F(SandboxTest, a_shown_folder_can_be_reached_by_the_jobs_user) {
+  fs::path shown = folder_ / "deep" / "shown";
+  ASSERT_TRUE(make_directories(shown));
+  ASSERT_TRUE(write_file_atomically(shown / "file", "seen\n"));
+  ::chmod((folder_ / "deep").c_str(), 0700);
+  walls_.read_only = {shown};
+  EXPECT_EQ(inside("cat " + (shown / "file").string()), "seen\n[0]");
+}
+
 TEST_F(SandboxTest, an_isolated_job_has_no_network) {
   walls_.has_network = false;
   EXPECT_EQ(inside("tail -n +3 /proc/net/dev | grep -vc ' *lo:'"), "0\n[1]");

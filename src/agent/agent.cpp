@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/agent.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+
+#include <array>
+#include <thread>
+
+#include "agent/failure.hpp"
+#include "agent/reporter.hpp"
+#include "agent/stages.hpp"
+#include "base/log.hpp"
+#include "base/text.hpp"
+
+namespace trainyard::agent {
+
+namespace {
+
+using protocol::EventKind;
+using protocol::Outcome;
+
+// From nothing to the script's start. An agent that was killed on the way begins again.
+Result<> get_ready(Context& context) {
+  TRY(prepare(context));
+  TRY(find_recipe(context));
+  bool is_ready = context.builder().find(context.recipe).has_value();
+  if (!context.journal.has(EventKind::downloading)) {
+    TRY(context.journal.add(EventKind::downloading,
+                            is_ready ? "" : "Downloading the training image"));
+  }
+  // The environment first: a job that cannot run must not wait for its data (contract.md E.1).
+  TRY(make_environment(context));
+  TRY(download(context));
+  TRY(context.journal.add(EventKind::progress, "Downloading the training image"));
+  return install_requirements(context);
+}
+
+// The script runs, or has ended, under its supervisor: find out what stands where.
+Result<> take_over(Context& context) {
+  TRY(find_recipe(context));
+  context.environment = TRY(context.builder().find(context.recipe));
+  context.layer = context.folder / "layer";
+  return {};
+}
+
+std::string as_failure_reason(const Error& error) {
+  constexpr std::array<std::string_view, 3> kPrefixes = {"AlgorithmError: ", "ClientError: ",
+                                                         "InternalServerError: "};
+  for (std::string_view prefix : kPrefixes) {
+    if (error.message.starts_with(prefix)) return cut_middle(error.message, kMaxFailureReason);
+  }
+  return cut_middle("InternalServerError: We encountered an internal error. Please try again. (" +
+                        error.message + ")",
+                    kMaxFailureReason);
+}
+
+// The whole journey. Its end is the journal's last event.
+Result<> travel(Context& context) {
+  Journal& journal = context.journal;
+  if (journal.has(EventKind::finished)) return {};
+  if (!journal.has(EventKind::preparing)) TRY(journal.add(EventKind::preparing));
+  bool was_started = journal.has(EventKind::training);
+  auto ready = was_started ? take_over(context) : get_ready(context);
+  if (!ready && ready.error().code == Code::cancelled) {
+    return journal.finish(Outcome::stopped, "", false);
+  }
+  if (!ready) return journal.finish(Outcome::failed, as_failure_reason(ready.error()), false);
+  if (context.stop.stop_requested() && !was_started) {
+    return journal.finish(Outcome::stopped, "", false);
+  }
+
+  auto ran = run_script(context);
+  if (!ran && ran.error().code != Code::invalid) {
+    return journal.finish(Outcome::failed, as_failure_reason(ran.error()), false);
+  }
+  if (!ran) context.say(ran.error().message);
+  TRY(journal.add(EventKind::uploading));
+  auto uploaded = upload(context);
+  if (!ran) {
+    return journal.finish(Outcome::failed, as_failure_reason(ran.error()), uploaded.has_value());
+  }
+  if (!uploaded) return journal.finish(Outcome::failed, as_failure_reason(uploaded.error()), false);
+  if (context.is_stopped_by_time) {
+    return journal.finish(Outcome::max_runtime_exceeded, "", true);
+  }
+  bool was_stopped = journal.has(EventKind::stopping);
+  return journal.finish(was_stopped ? Outcome::stopped : Outcome::completed, "", true);
+}
+
+sigset_t ending_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  return signals;
+}
+
+// A thread that turns SIGTERM into a stop request, until it is told to end.
+class StopOnSignal {
+ public:
+  explicit StopOnSignal(std::stop_source& target)
+      : thread_([&target](std::stop_token stop) {
+          sigset_t signals = ending_signals();
+          timespec interval{0, 100'000'000};
+          while (!stop.stop_requested()) {
+            if (sigtimedwait(&signals, nullptr, &interval) > 0) target.request_stop();
+          }
+        }) {}
+
+ private:
+  std::jthread thread_;
+};
+
+}  // namespace
+
+Result<> run_agent(const fs::path& assignment_file, const fs::path& program) {
+  sigset_t signals = ending_signals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  auto document = TRY(json::parse_object(TRY(read_file(assignment_file))));
+  auto assignment = TRY(protocol::parse_assignment(document));
+  fs::path folder = assignment.host_settings.job_dir;
+  SystemClock clock;
+  auto journal = TRY(Journal::open(folder / "journal.json", clock));
+  TRY(open_file(folder / "log", O_WRONLY | O_CREAT, 0600));
+
+  std::stop_source stop;
+  StopOnSignal on_signal(stop);
+  Context context{assignment, folder, program, *journal, stop.get_token(), clock};
+  context.ml = folder / "ml";
+  Reporter reporter(assignment, folder / "log", *journal, clock,
+                    [&](protocol::Command) { stop.request_stop(); });
+  TRY(travel(context));
+  reporter.deliver_rest();
+  return {};
+}
+
+}  // namespace trainyard::agent

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/child.hpp"
+
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/text.hpp"
+#include "sandbox/supervise.hpp"
+
+namespace trainyard::agent {
+
+namespace {
+
+constexpr std::chrono::seconds kGrace{120};
+
+// Everything below belongs to the job's user from now on; links are not followed.
+void give_to(const fs::path& root, uint32_t user) {
+  std::error_code error;
+  static_cast<void>(::lchown(root.c_str(), user, user));
+  for (fs::recursive_directory_iterator entry(root, error), end; !error && entry != end;
+       entry.increment(error)) {
+    static_cast<void>(::lchown(entry->path().c_str(), user, user));
+  }
+}
+
+Result<sandbox::Walls> make_walls(const Context& context) {
+  sandbox::Walls walls;
+  walls.host_name = context.assignment.host;
+  walls.ml_dir = context.ml;
+  walls.temporary_dir = context.folder / "tmp";
+  walls.home_dir = context.folder / "home";
+  walls.read_only = {context.environment.folder, context.environment.interpreter_prefix};
+  walls.writable = {context.layer};
+  walls.has_network = !context.assignment.is_network_isolated;
+  std::string hosts = "127.0.0.1 localhost\n::1 localhost\n";
+  for (const std::string& host : context.assignment.hosts) hosts += "127.0.0.1 " + host + "\n";
+  TRY(write_file_atomically(context.folder / "hosts", hosts));
+  walls.files.emplace_back(context.folder / "hosts", "/etc/hosts");
+  if (::geteuid() != 0) return walls;
+
+  walls.user_id = sandbox::user_id_for(context.assignment.job_name);
+  for (const fs::path& path : {walls.ml_dir, walls.temporary_dir, walls.home_dir, context.layer}) {
+    give_to(path, walls.user_id);
+  }
+  // Programs such as getpass and ssh want the user to have a name.
+  std::string passwd = TRY(read_file("/etc/passwd"));
+  passwd += fmt::format("job:x:{0}:{0}:training job:/home/job:/bin/sh\n", walls.user_id);
+  TRY(write_file_atomically(context.folder / "passwd", passwd));
+  walls.files.emplace_back(context.folder / "passwd", "/etc/passwd");
+  return walls;
+}
+
+Result<> start(const Context& context, const ChildPlan& plan) {
+  sandbox::Supervision supervision;
+  fs::path code = context.ml / "code";
+  if (context.isolation == sandbox::Isolation::sandbox) {
+    auto walls = TRY(make_walls(context));
+    supervision.command = sandbox::wrap(walls, plan.command, "/opt/ml/code");
+    supervision.working_dir = "/";
+  } else {
+    supervision.command = plan.command;
+    supervision.working_dir = context.shown_ml + "/code";
+  }
+  for (const auto& [name, value] : plan.variables) {
+    supervision.variables.push_back(name + "=" + value);
+  }
+  supervision.log = context.log_file();
+  supervision.pid_file = context.folder / (plan.name + ".pid");
+  supervision.exit_file = context.folder / (plan.name + ".exit");
+  TRY(sandbox::start_supervisor(context.program, supervision,
+                                context.folder / (plan.name + ".json")));
+  return {};
+}
+
+// Waits until the supervisor ends, `stop` is asked, or the time has come.
+enum class Woken { ended, stopped, time_over };
+
+Woken wait_for(const ProcessId& supervisor, std::optional<std::stop_token> stop,
+               std::optional<std::chrono::steady_clock::time_point> deadline) {
+  using std::chrono::steady_clock;
+  Fd process(static_cast<int>(::syscall(SYS_pidfd_open, supervisor.pid, 0)));
+  Fd asked(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  std::stop_callback on_stop(stop.value_or(std::stop_token()),
+                             [&] { ::eventfd_write(asked.get(), 1); });
+  for (;;) {
+    if (!process || !is_alive(supervisor)) return Woken::ended;
+    auto left = std::chrono::hours(1) / std::chrono::milliseconds(1);
+    if (deadline) {
+      left = std::chrono::ceil<std::chrono::milliseconds>(*deadline - steady_clock::now()).count();
+      if (left <= 0) return Woken::time_over;
+    }
+    std::array<pollfd, 2> watched{{{process.get(), POLLIN, 0}, {asked.get(), POLLIN, 0}}};
+    ::poll(watched.data(), watched.size(), static_cast<int>(std::min<int64_t>(left, 3'600'000)));
+    if (watched[1].revents != 0) return Woken::stopped;
+  }
+}
+
+// The supervisor's file appears a moment after its start.
+std::optional<ProcessId> await_supervisor(const Context& context, const ChildPlan& plan) {
+  fs::path pid_file = context.folder / (plan.name + ".pid");
+  fs::path exit_file = context.folder / (plan.name + ".exit");
+  for (int i = 0; i < 2000; ++i) {
+    if (auto found = sandbox::find_supervisor(pid_file)) return found;
+    if (sandbox::read_exit(exit_file)) return std::nullopt;
+    ::poll(nullptr, 0, 5);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<ChildEnd> run_child(const Context& context, const ChildPlan& plan) {
+  fs::path exit_file = context.folder / (plan.name + ".exit");
+  std::error_code error;
+  if (!fs::exists(context.folder / (plan.name + ".json"), error)) TRY(start(context, plan));
+  ChildEnd end;
+  if (auto supervisor = await_supervisor(context, plan)) {
+    std::optional<std::chrono::steady_clock::time_point> deadline;
+    if (plan.deadline) {
+      deadline = std::chrono::steady_clock::now() + (*plan.deadline - context.clock.now());
+    }
+    Woken woken = wait_for(*supervisor, context.stop, deadline);
+    if (woken != Woken::ended) {
+      end.is_stopped = woken == Woken::stopped;
+      end.is_time_over = woken == Woken::time_over;
+      static_cast<void>(context.journal.add(protocol::EventKind::stopping));
+      send_signal(*supervisor, SIGTERM);
+      auto limit = std::chrono::steady_clock::now() + kGrace;
+      if (wait_for(*supervisor, std::nullopt, limit) == Woken::time_over) {
+        context.say("The script did not end within 120 s of SIGTERM: SIGKILL.");
+        sandbox::kill_tree(*supervisor);
+        wait_for(*supervisor, std::nullopt, std::nullopt);
+        end.exit_code = 137;
+        return end;
+      }
+    }
+  }
+  auto record = sandbox::read_exit(exit_file);
+  if (!record) return fail(Code::internal, "the script's supervisor was lost");
+  end.exit_code = record->exit_code;
+  return end;
+}
+
+int cpu_count() {
+  cpu_set_t set;
+  return ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+protocol::StringPairs base_variables(const Context& context) {
+  const protocol::Assignment& assignment = context.assignment;
+  const protocol::ServerAccess& server = assignment.server;
+  std::string host = server.endpoint.substr(server.endpoint.find("://") + 3);
+  bool is_walled = context.isolation == sandbox::Isolation::sandbox;
+  protocol::StringPairs list = {
+      {"PATH", fmt::format("{}/bin:{}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:"
+                           "/bin",
+                           context.layer.string(), context.environment.folder.string())},
+      {"HOME", is_walled ? "/home/job" : (context.folder / "home").string()},
+      {"USER", "job"},
+      {"LANG", "C.UTF-8"},
+      {"PYTHONUNBUFFERED", "1"},
+      {"PYTHONPATH", context.shown_ml + "/code"},
+      {"VIRTUAL_ENV", context.layer.string()},
+      {"TRAINING_JOB_NAME", assignment.job_name},
+      {"TRAINING_JOB_ARN", assignment.job_arn},
+      {"SAGEMAKER_JOB_NAME", assignment.job_name},
+      {"CURRENT_HOST", assignment.host},
+      {"SAGEMAKER_REGION", server.region},
+      {"AWS_REGION", server.region},
+      {"AWS_DEFAULT_REGION", server.region},
+  };
+  if (!is_walled) {
+    list.emplace_back("TMPDIR", (context.folder / "tmp").string());
+    list.emplace_back("SAGEMAKER_BASE_DIR", context.shown_ml);
+  }
+  for (const auto& [name, value] : context.recipe.variables) list.emplace_back(name, value);
+  if (!assignment.is_network_isolated) {
+    list.insert(list.end(), {{"AWS_ACCESS_KEY_ID", server.access_key},
+                             {"AWS_SECRET_ACCESS_KEY", server.secret_key},
+                             {"AWS_SESSION_TOKEN", server.session_token},
+                             {"AWS_ENDPOINT_URL", server.endpoint},
+                             {"AWS_ENDPOINT_URL_S3", server.endpoint},
+                             {"S3_ENDPOINT_URL", server.endpoint},
+                             {"S3_ENDPOINT", host},
+                             {"S3_REGION", server.region},
+                             {"S3_USE_HTTPS", server.endpoint.starts_with("https") ? "1" : "0"},
+                             {"S3_VERIFY_SSL", "0"}});
+  }
+  // The request's own come last: they win.
+  for (const auto& pair : assignment.environment) {
+    std::erase_if(list, [&](const auto& other) { return other.first == pair.first; });
+    list.push_back(pair);
+  }
+  return list;
+}
+
+}  // namespace trainyard::agent

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the stages of a journey share.
+#pragma once
+
+#include <cstdint>
+#include <stop_token>
+#include <string>
+
+#include "agent/journal.hpp"
+#include "environments/builder.hpp"
+#include "protocol/assignment.hpp"
+#include "sandbox/sandbox.hpp"
+#include "transfer/s3_client.hpp"
+
+namespace trainyard::agent {
+
+struct Context {
+  const protocol::Assignment& assignment;
+  fs::path folder;   // of this instance: assignment, journal, log, and what follows
+  fs::path program;  // this trainyard
+  Journal& journal;
+  std::stop_token stop;  // StopTrainingJob, or the job became obsolete
+  const Clock& clock;
+
+  sandbox::Isolation isolation = sandbox::Isolation::sandbox;
+  fs::path ml{};           // becomes /opt/ml
+  std::string shown_ml = "/opt/ml";  // where the script sees it
+  Fd ml_lease{};           // process isolation: /opt/ml is ours while it is held
+  environments::Recipe recipe{};
+  environments::Environment environment{};
+  fs::path layer{};        // the job's own virtual environment
+  bool is_stopped_by_time = false;
+
+  fs::path log_file() const { return folder / "log"; }
+  // Appends a line of the platform to the job's log.
+  void say(std::string_view line) const;
+  transfer::S3Access s3_access() const;
+  environments::Builder builder() const;
+};
+
+// The prefixes that clients look for: contract.md E.1. A failure whose message has none of them is our
+// own fault and becomes an InternalServerError.
+inline Failure algorithm_error(std::string text) {
+  return Failure(Error{Code::invalid, "AlgorithmError: " + std::move(text)});
+}
+inline Failure client_error(std::string text) {
+  return Failure(Error{Code::invalid, "ClientError: " + std::move(text)});
+}
+
+}  // namespace trainyard::agent

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <mutex>
+
+#include "agent/script.hpp"
+#include "agent/stages.hpp"
+
+namespace trainyard::agent {
+
+namespace {
+
+std::string hyperparameters_json(const protocol::Assignment& assignment) {
+  json::object document;
+  for (const auto& [name, value] : assignment.hyperparameters) document[name] = value;
+  return json::serialize(document);
+}
+
+Result<> write_configuration(const Context& context) {
+  const protocol::Assignment& assignment = context.assignment;
+  fs::path config = context.ml / "input/config";
+  TRY(write_file_atomically(config / "hyperparameters.json", hyperparameters_json(assignment)));
+  TRY(write_file_atomically(config / "inputdataconfig.json",
+                            json::serialize(input_data_config(assignment))));
+  TRY(write_file_atomically(config / "resourceconfig.json",
+                            json::serialize(resource_config(assignment))));
+  if (!assignment.checkpoint) return {};
+  json::object checkpoint{{"S3Uri", assignment.checkpoint->s3_uri},
+                          {"LocalPath", assignment.checkpoint->local_path}};
+  return write_file_atomically(config / "checkpointconfig.json", json::serialize(checkpoint));
+}
+
+// /opt/ml is one path for the whole host: without walls one job has it at a time.
+Result<Fd> lease_ml(const Context& context) {
+  fs::path file = context.folder.parent_path().parent_path().parent_path() / "opt-ml.lock";
+  Fd fd = TRY(open_file(file, O_RDWR | O_CREAT, 0600));
+  bool has_told = false;
+  while (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (!std::exchange(has_told, true)) {
+      context.say("Waiting for /opt/ml: without a sandbox jobs run one after another.");
+    }
+    std::mutex mutex;
+    std::condition_variable_any never;
+    std::unique_lock guard(mutex);
+    never.wait_for(guard, context.stop, std::chrono::milliseconds(200), [] { return false; });
+    if (context.stop.stop_requested()) return fail(Code::cancelled, "stopped");
+  }
+  return fd;
+}
+
+Result<> enter_process_isolation(Context& context, std::string_view why) {
+  context.isolation = sandbox::Isolation::process;
+  context.say(fmt::format("WARNING: this job is NOT walled off: {}. Its script runs with the rights of "
+                          "the service's user and sees this machine's files.", why));
+  context.ml_lease = TRY(lease_ml(context));
+  std::error_code error;
+  fs::path shown = "/opt/ml";
+  if (fs::is_symlink(shown, error)) fs::remove(shown, error);
+  fs::create_directory_symlink(context.ml, shown, error);
+  if (error) {
+    context.shown_ml = context.ml.string();
+    context.say(fmt::format("WARNING: /opt/ml cannot be made here ({}); the job's files are at {}, "
+                            "see SAGEMAKER_BASE_DIR and the SM_* variables.",
+                            error.message(), context.shown_ml));
+  }
+  return {};
+}
+
+Result<> choose_isolation(Context& context) {
+  const std::string& wanted = context.assignment.host_settings.isolation;
+  context.isolation = sandbox::Isolation::sandbox;
+  if (wanted == "process") return enter_process_isolation(context, "isolation = \"process\"");
+  auto can = sandbox::probe();
+  if (can) return {};
+  if (wanted == "sandbox") {
+    return client_error(fmt::format("This host cannot wall jobs off and isolation is \"sandbox\": {}",
+                                    can.error().message));
+  }
+  return enter_process_isolation(context, can.error().message);
+}
+
+}  // namespace
+
+Result<> prepare(Context& context) {
+  TRY(remove_tree(context.ml));
+  for (const char* name : {"code", "model", "input/config", "input/data", "output/data",
+                           "checkpoints"}) {
+    TRY(make_directories(context.ml / name));
+  }
+  for (const char* name : {"tmp", "home"}) {
+    TRY(remove_tree(context.folder / name));
+    TRY(make_directories(context.folder / name));
+  }
+  for (const Channel& channel : context.assignment.channels) {
+    TRY(make_directories(context.ml / "input/data" / channel.name));
+  }
+  TRY(choose_isolation(context));
+  return write_configuration(context);
+}
+
+}  // namespace trainyard::agent

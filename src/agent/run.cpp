@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "agent/child.hpp"
+#include "agent/failure.hpp"
+#include "agent/script.hpp"
+#include "agent/stages.hpp"
+#include "base/text.hpp"
+
+namespace trainyard::agent {
+
+namespace {
+
+// What is run, in words for the log and the FailureReason.
+struct Plan {
+  std::vector<std::string> command;
+  protocol::StringPairs variables;
+  bool is_script_mode = true;
+};
+
+Result<Plan> make_plan(const Context& context) {
+  const protocol::Assignment& assignment = context.assignment;
+  Plan plan;
+  plan.variables = base_variables(context);
+  if (!assignment.entrypoint.empty()) {
+    plan.is_script_mode = false;
+    plan.command = assignment.entrypoint;
+    plan.command.insert(plan.command.end(), assignment.arguments.begin(),
+                        assignment.arguments.end());
+    return plan;
+  }
+  Script script = script_of(assignment);
+  if (script.program.empty()) {
+    return client_error("No script to run: neither the hyperparameter sagemaker_program nor the "
+                        "environment variable SAGEMAKER_PROGRAM names one, and there is no "
+                        "ContainerEntrypoint.");
+  }
+  ScriptHost host{context.shown_ml, context.recipe.module, cpu_count()};
+  for (auto& pair : script_variables(assignment, script, host)) {
+    plan.variables.push_back(std::move(pair));
+  }
+  std::error_code error;
+  fs::path code = context.ml / "code";
+  auto kind = kind_of(script, fs::exists(code / "setup.py", error));
+  if (kind == ProgramKind::shell_command) {
+    fs::permissions(code / script.program, fs::perms::all, error);
+  }
+  plan.command = script_command(script, kind, (context.layer / "bin/python").string());
+  return plan;
+}
+
+Time deadline_of(const Context& context) {
+  // MaxRuntime counts from the entry into Training, also for an agent that was started again.
+  Time begin = context.clock.now();
+  for (const protocol::Event& event : context.journal.events_after(0)) {
+    if (event.kind == protocol::EventKind::training) begin = from_epoch_ms(event.time_ms);
+  }
+  return begin + std::chrono::seconds(context.assignment.max_runtime_seconds);
+}
+
+// The last 64 KiB that the script printed.
+std::string output_tail(const Context& context) {
+  constexpr uint64_t kTail = 64 << 10;
+  std::error_code error;
+  uint64_t size = fs::file_size(context.log_file(), error);
+  auto begin = static_cast<uint64_t>(context.journal.script_offset());
+  if (size > begin + kTail) begin = size - kTail;
+  std::string text(size > begin ? size - begin : 0, '\0');
+  auto file = open_file(context.log_file(), O_RDONLY);
+  auto count = file ? read_at(file->get(), text, begin) : Result<size_t>(0);
+  text.resize(count.value_or(0));
+  return text;
+}
+
+// A file of the script's making: never through a link, never all of a huge one.
+std::string read_failure_file(const fs::path& path) {
+  auto file = open_file(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  struct stat info {};
+  if (!file || ::fstat(file->get(), &info) != 0 || !S_ISREG(info.st_mode)) return "";
+  std::string text(16 << 10, '\0');
+  text.resize(read_at(file->get(), text, 0).value_or(0));
+  return to_valid_utf8(trim(text));
+}
+
+std::string failure_reason(const Context& context, const Plan& plan, int exit_code) {
+  fs::path output = context.ml / "output";
+  std::string own = read_failure_file(output / "failure");
+  if (!plan.is_script_mode) return algorithm_failure(own, exit_code);
+  // The toolkit ends with 1 for whatever the script ended with: contract.md G.8.
+  if (!own.empty()) return algorithm_failure(own, 1);
+  std::string text = failure_text("ExecuteUserScriptError", exit_code,
+                                  error_message_in(output_tail(context)),
+                                  shell_quoted(plan.command));
+  std::error_code error;
+  if (fs::is_directory(fs::symlink_status(output, error))) {
+    static_cast<void>(write_file_atomically(output / "failure", text));
+  }
+  return algorithm_failure(text, 1);
+}
+
+}  // namespace
+
+Result<int> run_script(Context& context) {
+  Plan plan = TRY(make_plan(context));
+  if (!context.journal.has(protocol::EventKind::training)) {
+    context.say(fmt::format("Invoking script with the following command:\n\n{}\n",
+                            shell_quoted(plan.command)));
+    std::error_code error;
+    TRY(context.journal.set_script_offset(
+        static_cast<int64_t>(fs::file_size(context.log_file(), error))));
+    TRY(context.journal.add(protocol::EventKind::training));
+  }
+  ChildPlan child{"run", plan.command, plan.variables, deadline_of(context)};
+  ChildEnd end = TRY(run_child(context, child));
+  context.is_stopped_by_time = end.is_time_over;
+  if (end.is_stopped || end.is_time_over || end.exit_code == 0) {
+    if (end.exit_code == 0 && plan.is_script_mode) {
+      context.say("Reporting training SUCCESS");
+      static_cast<void>(write_file_atomically(context.ml / "output/success", ""));
+    }
+    return 0;
+  }
+  return Failure(Error{Code::invalid, failure_reason(context, plan, end.exit_code)});
+}
+
+}  // namespace trainyard::agent

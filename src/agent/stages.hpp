@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// The stages of a journey, in their order. Each can be repeated: an agent that was killed begins again
+// with the first one unless the script has been started.
+#pragma once
+
+#include "agent/context.hpp"
+
+namespace trainyard::agent {
+
+// prepare.cpp: isolation, folders, /opt/ml/input/config.
+Result<> prepare(Context& context);
+
+// environment.cpp: the image's environment, built if need be, and the job's layer over it.
+Result<> find_recipe(Context& context);
+Result<> make_environment(Context& context);
+
+// download.cpp: channels and the source archive.
+Result<> download(Context& context);
+
+// setup.cpp: requirements.txt and packages.
+Result<> install_requirements(Context& context);
+
+// run.cpp: the script, to its end. Returns its exit code; attaches to one that runs already.
+Result<int> run_script(Context& context);
+
+// upload.cpp: model.tar.gz and output.tar.gz.
+Result<> upload(Context& context);
+
+}  // namespace trainyard::agent

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/stages.hpp"
+#include "base/text.hpp"
+#include "transfer/archive.hpp"
+
+namespace trainyard::agent {
+
+namespace {
+
+// A folder of the job's own, or a link that its script put there?
+bool is_real_folder(const fs::path& path) {
+  std::error_code error;
+  return fs::is_directory(fs::symlink_status(path, error));
+}
+
+Result<uint64_t> upload_archive(const Context& context, const fs::path& folder,
+                                const S3Uri& object) {
+  transfer::S3Client client(context.s3_access());
+  transfer::ObjectWriter writer(client, object);
+  uint64_t bytes = 0;
+  TRY(transfer::pack(folder, [&](std::string_view piece) {
+    bytes += piece.size();
+    return writer.write(piece);
+  }));
+  TRY(writer.finish());
+  return bytes;
+}
+
+// OutputDataConfig, CompressionType NONE.
+Result<> upload_files(const Context& context, const fs::path& folder, const S3Uri& prefix) {
+  transfer::S3Client client(context.s3_access());
+  std::error_code error;
+  for (fs::recursive_directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (!fs::is_regular_file(entry->symlink_status())) continue;
+    std::string name = entry->path().lexically_relative(folder);
+    TRY(client.upload(entry->path(), prefix.join(name)));
+  }
+  if (error) return fail_errno(error.value(), "reading " + folder.string());
+  return {};
+}
+
+Result<> upload_all(const Context& context) {
+  const protocol::Assignment& assignment = context.assignment;
+  S3Uri output = TRY(S3Uri::parse(assignment.output_s3_uri)).join(assignment.job_name + "/output");
+  fs::path model = context.ml / "model";
+  fs::path data = context.ml / "output/data";
+  if (!is_real_folder(model)) {
+    return fail(Code::invalid, "/opt/ml/model is not a folder any more");
+  }
+  if (!assignment.is_output_compressed) {
+    TRY(upload_files(context, model, output.join("model")));
+    return is_real_folder(data) ? upload_files(context, data, output.join("data")) : Result<>();
+  }
+  uint64_t bytes = TRY(upload_archive(context, model, output.join("model.tar.gz")));
+  context.say(fmt::format("Uploaded {} ({})", output.join("model.tar.gz").text(),
+                          format_bytes(bytes)));
+  std::error_code error;
+  if (!is_real_folder(data) || fs::is_empty(data, error)) return {};
+  TRY(upload_archive(context, data, output.join("output.tar.gz")));
+  return {};
+}
+
+}  // namespace
+
+Result<> upload(Context& context) {
+  std::error_code error;
+  if (fs::is_empty(context.ml / "model", error)) {
+    context.say("No model artifact is saved under the path /opt/ml/model");
+  }
+  auto done = upload_all(context);
+  if (!done) return client_error("Artifact upload failed:" + done.error().message);
+  return done;
+}
+
+}  // namespace trainyard::agent
