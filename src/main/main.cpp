@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <exception>
-#include <functional>
 
 #include "agent/agent.hpp"
+#include "main/client_commands.hpp"
 #include "main/serve.hpp"
 #include "sandbox/supervise.hpp"
 
@@ -13,8 +12,7 @@ namespace {
 using trainyard::Result;
 namespace fs = trainyard::fs;
 
-// What the chosen command does; returns the exit status.
-using Run = std::function<int()>;
+using trainyard::Run;
 
 int status_of(const Result<>& result) {
   if (result) return 0;
@@ -101,6 +99,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   Run run;
   add_serve(app, run);
+  trainyard::add_client_commands(app, {default_data_dir(), default_environments_file()}, run);
   add_internal(app, run);
   CLI11_PARSE(app, argc, argv);
   try {

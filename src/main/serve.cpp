@@ -13,6 +13,7 @@
 #include "base/log.hpp"
 #include "base/random.hpp"
 #include "base/text.hpp"
+#include "cli/service.hpp"
 #include "engine/local_engine.hpp"
 #include "http/server.hpp"
 #include "sandbox/sandbox.hpp"
@@ -70,7 +71,8 @@ void print_how_to_use(const std::string& endpoint, const api::Account& account) 
   fmt::print(
       "Trainyard serves at {0}. In the shell of your client:\n"
       "  export AWS_ENDPOINT_URL={0} AWS_DEFAULT_REGION={1}\n"
-      "  export AWS_ACCESS_KEY_ID={2} AWS_SECRET_ACCESS_KEY={3}\n",
+      "  export AWS_ACCESS_KEY_ID={2} AWS_SECRET_ACCESS_KEY={3}\n"
+      "or, on this machine: eval \"$(trainyard env)\"\n",
       endpoint, account.region, account.credentials.access_key, account.credentials.secret_key);
   std::fflush(stdout);
 }
@@ -158,6 +160,7 @@ Result<> serve(const ServeOptions& options) {
   scheduler.start();
   awake = &scheduler;
 
+  TRY(write_ready_file(data_dir / cli::access_file_name(), endpoint, account));
   print_how_to_use(endpoint, account);
   if (!options.ready_file.empty()) {
     TRY(write_ready_file(options.ready_file, endpoint, account));

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "main/client_commands.hpp"
+
+#include <memory>
+
+#include "cli/commands.hpp"
+
+namespace trainyard {
+
+namespace {
+
+int status_of(const Result<int>& result) {
+  if (result) return *result;
+  fmt::print(stderr, "trainyard: {}\n", result.error().message);
+  return 1;
+}
+
+// A command that talks to the service that is found.
+int with_service(const std::string& data_dir, const std::function<Result<int>(cli::Service&)>& use) {
+  auto access = cli::find_access(data_dir);
+  if (!access) return status_of(Failure(access.error()));
+  cli::Service service(*access);
+  return status_of(use(service));
+}
+
+struct JobCommand {
+  std::string data_dir;
+  std::string name;
+  bool as_json = false;
+  bool is_following = false;
+};
+
+CLI::App* add_command(CLI::App& app, const char* name, const char* help, std::string& data_dir) {
+  auto* command = app.add_subcommand(name, help);
+  command->add_option("--data-dir", data_dir, "Of a service on this machine")
+      ->envname("TRAINYARD_DATA_DIR")
+      ->capture_default_str();
+  return command;
+}
+
+void add_env(CLI::App& app, const Defaults& defaults, Run& run) {
+  auto options = std::make_shared<JobCommand>();
+  options->data_dir = defaults.data_dir;
+  auto* command = add_command(app, "env", "Print shell lines that point AWS clients at the service",
+                              options->data_dir);
+  command->add_flag("--json", options->as_json, "As JSON");
+  command->footer("eval \"$(trainyard env)\"");
+  command->callback([options, &run] {
+    run = [options] {
+      return with_service(options->data_dir, [&](cli::Service& service) {
+        return cli::print_environment(service.access(), options->as_json);
+      });
+    };
+  });
+}
+
+void add_train(CLI::App& app, const Defaults& defaults, Run& run) {
+  struct Options : cli::TrainOptions {
+    std::string data_dir;
+  };
+  auto options = std::make_shared<Options>();
+  options->data_dir = defaults.data_dir;
+  auto* command = add_command(app, "train", "Train a script and follow it to its end",
+                              options->data_dir);
+  command->add_option("script", options->script, "train.py, or a shell script")->required();
+  command->add_option("--framework,--image", options->image, "tensorflow:2.19, or an image URI")
+      ->required();
+  command->add_option("--source-dir", options->source_dir,
+                      "Folder to send; the script is in it. Default: the script alone");
+  command->add_option("--channel", options->channels, "NAME=s3://bucket/prefix; repeat");
+  command->add_option("--hp", options->hyperparameters, "NAME=VALUE hyperparameter; repeat");
+  command->add_option("--env", options->variables, "NAME=VALUE environment variable; repeat");
+  command->add_option("--name", options->name, "Of the job; made up when not given");
+  command->add_option("--bucket", options->bucket, "For source and model");
+  command->add_option("--max-runtime", options->max_runtime_seconds, "Seconds")
+      ->capture_default_str();
+  command->add_flag("--detach", options->is_detached, "Do not follow");
+  command->add_flag("--json", options->as_json, "The job's description as JSON at the end");
+  command->footer("trainyard train train.py --framework tensorflow:2.19 "
+                  "--channel train=s3://my-bucket/train --hp epochs=3\n"
+                  "Exit status: 0 completed, 1 failed, 2 stopped.");
+  command->callback([options, &run] {
+    run = [options] {
+      return with_service(options->data_dir,
+                          [&](cli::Service& service) { return cli::train(service, *options); });
+    };
+  });
+}
+
+void add_jobs(CLI::App& app, const Defaults& defaults, Run& run) {
+  struct Options : cli::ListOptions {
+    std::string data_dir;
+  };
+  auto options = std::make_shared<Options>();
+  options->data_dir = defaults.data_dir;
+  auto* command = add_command(app, "jobs", "List training jobs, newest first", options->data_dir);
+  command->add_option("--name", options->name_contains, "Only names that contain this");
+  command->add_option("--status", options->status,
+                      "Only InProgress, Completed, Failed, Stopping or Stopped ones");
+  command->add_option("--limit", options->limit, "At most so many, up to 100")
+      ->capture_default_str();
+  command->add_flag("--json", options->as_json, "As JSON");
+  command->callback([options, &run] {
+    run = [options] {
+      return with_service(options->data_dir,
+                          [&](cli::Service& service) { return cli::list_jobs(service, *options); });
+    };
+  });
+}
+
+void add_describe_logs_stop(CLI::App& app, const Defaults& defaults, Run& run) {
+  using Use = Result<int> (*)(cli::Service&, const JobCommand&);
+  auto add = [&](const char* name, const char* help, Use use) {
+    auto options = std::make_shared<JobCommand>();
+    options->data_dir = defaults.data_dir;
+    auto* command = add_command(app, name, help, options->data_dir);
+    command->add_option("job", options->name, "Name of the training job")->required();
+    command->callback([options, use, &run] {
+      run = [options, use] {
+        return with_service(options->data_dir,
+                            [&](cli::Service& service) { return use(service, *options); });
+      };
+    });
+    return std::pair(command, options);
+  };
+  auto [describe, describe_options] =
+      add("describe", "Show a training job", [](cli::Service& service, const JobCommand& options) {
+        return cli::describe_job(service, options.name, options.as_json);
+      });
+  describe->add_flag("--json", describe_options->as_json, "As JSON, as DescribeTrainingJob has it");
+  auto [logs, logs_options] =
+      add("logs", "Print a training job's log", [](cli::Service& service, const JobCommand& options) {
+        return cli::print_logs(service, options.name, options.is_following);
+      });
+  logs->add_flag("-f,--follow", logs_options->is_following, "Until the job ends");
+  add("stop", "Stop a training job; its model so far is kept",
+      [](cli::Service& service, const JobCommand& options) {
+        return cli::stop_job(service, options.name);
+      });
+}
+
+void add_environments(CLI::App& app, const Defaults& defaults, Run& run) {
+  auto options = std::make_shared<cli::EnvironmentOptions>();
+  auto target = std::make_shared<std::string>();
+  options->file = defaults.environments_file;
+  options->folder = defaults.data_dir + "/environments";
+  auto* command = app.add_subcommand("environments", "The managed Python environments");
+  command->require_subcommand(0, 1);
+  command->add_option("--environments", options->file, "TOML file that lists them")
+      ->envname("TRAINYARD_ENVIRONMENTS")->capture_default_str();
+  command->add_option("--environments-dir", options->folder, "Where they are built")
+      ->envname("TRAINYARD_ENVIRONMENTS_DIR")->capture_default_str();
+  command->add_option("--uv", options->uv, "The uv program")->envname("TRAINYARD_UV");
+  command->add_flag("--json", options->as_json, "As JSON");
+  command->callback([=, &run] {
+    if (!run) run = [=] { return status_of(cli::list_environments(*options)); };
+  });
+  command->add_subcommand("list", "Show what there is (the default)");
+  auto* prepare = command->add_subcommand("prepare", "Build one now, not at its first job");
+  prepare->add_option("image", *target, "tensorflow:2.19, or an image URI")->required();
+  prepare->callback([=, &run] {
+    run = [=] { return status_of(cli::prepare_environment(*options, *target)); };
+  });
+  auto* remove = command->add_subcommand("remove", "Delete a built one");
+  remove->add_option("name", *target, "As listed")->required();
+  remove->callback([=, &run] {
+    run = [=] { return status_of(cli::remove_environment(*options, *target)); };
+  });
+}
+
+}  // namespace
+
+void add_client_commands(CLI::App& app, const Defaults& defaults, Run& run) {
+  add_env(app, defaults, run);
+  add_train(app, defaults, run);
+  add_jobs(app, defaults, run);
+  add_describe_logs_stop(app, defaults, run);
+  add_environments(app, defaults, run);
+}
+
+}  // namespace trainyard
