@@ -79,26 +79,39 @@ void Reporter::wait_for_news(const std::stop_token& stop, std::chrono::milliseco
 }
 
 protocol::Report Reporter::make_report() {
-  constexpr size_t kReadBytes = 2 << 20;
   protocol::Report report;
   report.job = assignment_.job_name;
   report.attempt = assignment_.attempt;
   report.host = assignment_.host;
-  // Whether more comes is asked before reading: what is final then is final in what was read.
+  // Whether more comes is asked before reading: what is final then is final in what is read.
   bool is_final = is_final_;
   report.events = journal_.events_after(acknowledged_);
+  bool is_log_whole = read_log(report, is_final);
+  // A job that is seen to be terminal has all its log.
+  bool is_end_held_back = !is_final || !is_log_whole;
+  if (is_end_held_back && !report.events.empty() &&
+      report.events.back().kind == protocol::EventKind::finished) {
+    report.events.pop_back();
+  }
+  return report;
+}
+
+// Adds the next lines; true when nothing of the log is left behind them.
+bool Reporter::read_log(protocol::Report& report, bool is_final) {
+  constexpr size_t kReadBytes = 2 << 20;
   has_more_ = false;
-  auto file = open_file(log_, O_RDONLY);
-  if (!file) return report;
   std::string bytes(kReadBytes, '\0');
-  auto count = read_at(file->get(), bytes, static_cast<uint64_t>(log_offset_));
-  if (!count || *count == 0) return report;
+  auto file = open_file(log_, O_RDONLY);
+  auto count = file ? read_at(file->get(), bytes, static_cast<uint64_t>(log_offset_))
+                    : Result<size_t>(Failure(file.error()));
+  if (!count || *count == 0) return true;
   bytes.resize(*count);
   auto chunk = cut_lines(bytes, log_offset_, to_epoch_ms(clock_.now()), is_final);
-  if (chunk.lines.empty()) return report;
-  has_more_ = chunk.end < log_offset_ + static_cast<int64_t>(*count) || *count == kReadBytes;
-  report.log = std::move(chunk);
-  return report;
+  bool is_whole =
+      *count < kReadBytes && chunk.end == log_offset_ + static_cast<int64_t>(*count);
+  has_more_ = !is_whole && !chunk.lines.empty();
+  if (!chunk.lines.empty()) report.log = std::move(chunk);
+  return is_whole;
 }
 
 bool Reporter::send() {

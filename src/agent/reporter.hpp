@@ -32,6 +32,7 @@ class Reporter {
   // False when the server could not be asked.
   bool send();
   protocol::Report make_report();
+  bool read_log(protocol::Report& report, bool is_final);
   void take(const protocol::ReportAnswer& answer);
   bool has_delivered_all() const;
 

@@ -59,9 +59,9 @@ Time deadline_of(const Context& context) {
   return begin + std::chrono::seconds(context.assignment.max_runtime_seconds);
 }
 
-// The last 64 KiB that the script printed.
+// The last 512 KiB that the script printed.
 std::string output_tail(const Context& context) {
-  constexpr uint64_t kTail = 64 << 10;
+  constexpr uint64_t kTail = 512 << 10;
   std::error_code error;
   uint64_t size = fs::file_size(context.log_file(), error);
   auto begin = static_cast<uint64_t>(context.journal.script_offset());
