@@ -62,7 +62,7 @@ def test_output_without_newline_and_100_mb_of_it(jobs):
     assert jobs.wait(name)["TrainingJobStatus"] == "Completed"
     lines = jobs.lines(name)
     assert sum(line == "x" * 999 for line in lines) == 100_000
-    assert sum(line.count("y") for line in lines) == 3_000_000
+    assert sum(line.count("y") for line in lines if line.startswith("yy")) == 3_000_000
     assert any(line.endswith("the end") for line in lines)
 
 
