@@ -45,8 +45,8 @@ Result<> take_over(Context& context) {
 }
 
 std::string as_failure_reason(const Error& error) {
-  constexpr std::array<std::string_view, 3> kPrefixes = {"AlgorithmError: ", "ClientError: ",
-                                                         "InternalServerError: "};
+  constexpr std::array<std::string_view, 3> kPrefixes = {
+      "AlgorithmError: ", "ClientError: ", "InternalServerError: "};
   for (std::string_view prefix : kPrefixes) {
     if (error.message.starts_with(prefix)) return cut_middle(error.message, kMaxFailureReason);
   }

@@ -11,21 +11,21 @@
 namespace trainyard::agent {
 
 struct ChildEnd {
-  int exit_code = 0;             // 128 + signal
-  bool is_time_over = false;     // the time limit passed
-  bool is_stopped = false;       // the stop token was asked
+  int exit_code = 0;          // 128 + signal
+  bool is_time_over = false;  // the time limit passed
+  bool is_stopped = false;    // the stop token was asked
 };
 
 struct ChildPlan {
-  std::string name;                   // "run", "setup": of the supervisor's files
+  std::string name;  // "run", "setup": of the supervisor's files
   std::vector<std::string> command;
-  protocol::StringPairs variables;    // the whole environment
-  std::optional<Time> deadline;       // SIGTERM then
+  protocol::StringPairs variables;  // the whole environment
+  std::optional<Time> deadline;     // SIGTERM then
 };
 
-// Starts it unless one of that name was started already, and waits. On a stop or at the deadline its
-// processes get SIGTERM once, and SIGKILL 120 s later (contract.md J.3). `internal`: the supervisor
-// was lost.
+// Starts it unless one of that name was started already, and waits. On a stop or at the deadline
+// its processes get SIGTERM once, and SIGKILL 120 s later (contract.md J.3). `internal`: the
+// supervisor was lost.
 Result<ChildEnd> run_child(const Context& context, const ChildPlan& plan);
 
 // PATH, HOME, language, credentials, endpoints, the request's Environment: contract.md G.4.

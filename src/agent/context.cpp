@@ -2,18 +2,26 @@
 #include "agent/context.hpp"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 namespace trainyard::agent {
 
 void Context::say(std::string_view line) const {
-  auto file = open_file(log_file(), O_WRONLY | O_APPEND | O_CREAT, 0600);
-  if (file) static_cast<void>(write_all(file->get(), std::string(line) + "\n"));
+  auto file = open_file(log_file(), O_RDWR | O_APPEND | O_CREAT, 0600);
+  if (!file) return;
+  // The script may have ended in the middle of a line.
+  char last = '\n';
+  off_t size = ::lseek(file->get(), 0, SEEK_END);
+  if (size > 0)
+    static_cast<void>(read_at(file->get(), {&last, 1}, static_cast<uint64_t>(size - 1)));
+  std::string text = std::string(last == '\n' ? "" : "\n") + std::string(line) + "\n";
+  static_cast<void>(write_all(file->get(), text));
 }
 
 transfer::S3Access Context::s3_access() const {
   const protocol::ServerAccess& server = assignment.server;
-  return {server.endpoint, server.region,
-          {server.access_key, server.secret_key, server.session_token}};
+  return {
+      server.endpoint, server.region, {server.access_key, server.secret_key, server.session_token}};
 }
 
 environments::Builder Context::builder() const {

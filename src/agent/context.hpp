@@ -23,12 +23,12 @@ struct Context {
   const Clock& clock;
 
   sandbox::Isolation isolation = sandbox::Isolation::sandbox;
-  fs::path ml{};           // becomes /opt/ml
+  fs::path ml{};                     // becomes /opt/ml
   std::string shown_ml = "/opt/ml";  // where the script sees it
-  Fd ml_lease{};           // process isolation: /opt/ml is ours while it is held
+  Fd ml_lease{};                     // process isolation: /opt/ml is ours while it is held
   environments::Recipe recipe{};
   environments::Environment environment{};
-  fs::path layer{};        // the job's own virtual environment
+  fs::path layer{};  // the job's own virtual environment
   bool is_stopped_by_time = false;
 
   fs::path log_file() const { return folder / "log"; }
@@ -38,8 +38,8 @@ struct Context {
   environments::Builder builder() const;
 };
 
-// The prefixes that clients look for: contract.md E.1. A failure whose message has none of them is our
-// own fault and becomes an InternalServerError.
+// The prefixes that clients look for: contract.md E.1. A failure whose message has none of them is
+// our own fault and becomes an InternalServerError.
 inline Failure algorithm_error(std::string text) {
   return Failure(Error{Code::invalid, "AlgorithmError: " + std::move(text)});
 }

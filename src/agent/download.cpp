@@ -53,9 +53,9 @@ Result<> download_channel(const Context& context, const Channel& channel) {
   for (const std::string& warning : plan.warnings) context.say("WARNING: " + warning);
   Meter meter(context, fmt::format("Downloading input data, channel {}", channel.name),
               plan.total_bytes);
-  TRY(transfer::download_files(context.s3_access(), prefix.bucket, plan,
-                               context.ml / "input/data" / channel.name,
-                               [&](uint64_t bytes) { meter.add(bytes); }, context.stop));
+  TRY(transfer::download_files(
+      context.s3_access(), prefix.bucket, plan, context.ml / "input/data" / channel.name,
+      [&](uint64_t bytes) { meter.add(bytes); }, context.stop));
   context.say(fmt::format("Channel {}: {} files, {} from {}", channel.name, plan.files.size(),
                           format_bytes(plan.total_bytes), channel.s3_uri));
   return {};

@@ -5,8 +5,8 @@ namespace trainyard::agent {
 
 Result<> find_recipe(Context& context) {
   const protocol::HostSettings& host = context.assignment.host_settings;
-  auto catalogue = TRY(environments::Catalogue::load(host.environments_file,
-                                                     environments::find_interpreters()));
+  auto catalogue =
+      TRY(environments::Catalogue::load(host.environments_file, environments::find_interpreters()));
   constexpr std::string_view kCannotPull =
       "Cannot pull algorithm container. Either the image does not exist or its permissions are "
       "incorrect.";
@@ -17,9 +17,10 @@ Result<> find_recipe(Context& context) {
   context.recipe = std::move(*recipe);
   const environments::Recipe& found = context.recipe;
   if (!found.asked_python.empty() && found.asked_python != found.interpreter.version) {
-    context.say(fmt::format("Note: the image asks for Python {}, which is not on this host; using "
-                            "Python {}.",
-                            found.asked_python, found.interpreter.version));
+    context.say(
+        fmt::format("Note: the image asks for Python {}, which is not on this host; using "
+                    "Python {}.",
+                    found.asked_python, found.interpreter.version));
   }
   return {};
 }

@@ -13,7 +13,8 @@ namespace trainyard::agent {
 
 namespace {
 
-// "ValueError: …", "tensorflow.python.framework.errors_impl.InvalidArgumentError: …", "KeyboardInterrupt"
+// "ValueError: …", "tensorflow.python.framework.errors_impl.InvalidArgumentError: …",
+// "KeyboardInterrupt"
 bool begins_with_exception(std::string_view line) {
   size_t end = 0;
   while (end < line.size() && (std::isalnum(static_cast<unsigned char>(line[end])) ||
@@ -24,9 +25,8 @@ bool begins_with_exception(std::string_view line) {
   bool ends_well = end == line.size() || line[end] == ':';
   constexpr std::array<std::string_view, 5> kEndings = {"Error", "Exception", "Interrupt", "Exit",
                                                         "Iteration"};
-  bool is_exception = std::any_of(kEndings.begin(), kEndings.end(), [&](std::string_view ending) {
-    return name.ends_with(ending);
-  });
+  bool is_exception = std::any_of(kEndings.begin(), kEndings.end(),
+                                  [&](std::string_view ending) { return name.ends_with(ending); });
   return ends_well && is_exception;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an agent must know after it was killed and started again: the events it has made, and how far
-// the script is. One small file, replaced atomically. Thread-safe.
+// What an agent must know after it was killed and started again: the events it has made, and how
+// far the script is. One small file, replaced atomically. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,7 @@ class Journal {
 
   // Appends an event, durably, and tells the listener. An error is that of the disk.
   Result<> add(protocol::EventKind kind, const std::string& message = {});
-  Result<> finish(protocol::Outcome outcome, const std::string& failure_reason,
-                  bool has_artifacts);
+  Result<> finish(protocol::Outcome outcome, const std::string& failure_reason, bool has_artifacts);
 
   std::vector<protocol::Event> events_after(int64_t sequence) const;
   bool has(protocol::EventKind kind) const;

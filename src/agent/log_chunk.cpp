@@ -9,7 +9,7 @@ namespace trainyard::agent {
 
 namespace {
 
-constexpr size_t kMaxLineBytes = 256 << 10;   // CloudWatch Logs, PutLogEvents: size of an event
+constexpr size_t kMaxLineBytes = 256 << 10;  // CloudWatch Logs, PutLogEvents: size of an event
 constexpr size_t kMaxChunkBytes = 1 << 20;
 constexpr size_t kMaxChunkLines = 10'000;
 

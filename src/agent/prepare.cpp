@@ -53,8 +53,10 @@ Result<Fd> lease_ml(const Context& context) {
 
 Result<> enter_process_isolation(Context& context, std::string_view why) {
   context.isolation = sandbox::Isolation::process;
-  context.say(fmt::format("WARNING: this job is NOT walled off: {}. Its script runs with the rights of "
-                          "the service's user and sees this machine's files.", why));
+  context.say(
+      fmt::format("WARNING: this job is NOT walled off: {}. Its script runs with the rights of "
+                  "the service's user and sees this machine's files.",
+                  why));
   context.ml_lease = TRY(lease_ml(context));
   std::error_code error;
   fs::path shown = "/opt/ml";
@@ -62,9 +64,10 @@ Result<> enter_process_isolation(Context& context, std::string_view why) {
   fs::create_directory_symlink(context.ml, shown, error);
   if (error) {
     context.shown_ml = context.ml.string();
-    context.say(fmt::format("WARNING: /opt/ml cannot be made here ({}); the job's files are at {}, "
-                            "see SAGEMAKER_BASE_DIR and the SM_* variables.",
-                            error.message(), context.shown_ml));
+    context.say(
+        fmt::format("WARNING: /opt/ml cannot be made here ({}); the job's files are at {}, "
+                    "see SAGEMAKER_BASE_DIR and the SM_* variables.",
+                    error.message(), context.shown_ml));
   }
   return {};
 }
@@ -76,8 +79,8 @@ Result<> choose_isolation(Context& context) {
   auto can = sandbox::probe();
   if (can) return {};
   if (wanted == "sandbox") {
-    return client_error(fmt::format("This host cannot wall jobs off and isolation is \"sandbox\": {}",
-                                    can.error().message));
+    return client_error(fmt::format(
+        "This host cannot wall jobs off and isolation is \"sandbox\": {}", can.error().message));
   }
   return enter_process_isolation(context, can.error().message);
 }
@@ -86,8 +89,8 @@ Result<> choose_isolation(Context& context) {
 
 Result<> prepare(Context& context) {
   TRY(remove_tree(context.ml));
-  for (const char* name : {"code", "model", "input/config", "input/data", "output/data",
-                           "checkpoints"}) {
+  for (const char* name :
+       {"code", "model", "input/config", "input/data", "output/data", "checkpoints"}) {
     TRY(make_directories(context.ml / name));
   }
   for (const char* name : {"tmp", "home"}) {

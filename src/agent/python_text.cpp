@@ -13,7 +13,8 @@ namespace trainyard::agent {
 
 namespace {
 
-// repr() of a float: the shortest text that reads back, with ".0" where it would look like an integer.
+// repr() of a float: the shortest text that reads back, with ".0" where it would look like an
+// integer.
 std::string float_text(double number) {
   if (std::isnan(number)) return "nan";
   if (std::isinf(number)) return number > 0 ? "inf" : "-inf";
@@ -29,10 +30,18 @@ std::string quoted_text(std::string_view text) {
   std::string result(1, quote);
   for (char c : text) {
     switch (c) {
-      case '\n': result += "\\n"; break;
-      case '\r': result += "\\r"; break;
-      case '\t': result += "\\t"; break;
-      case '\\': result += "\\\\"; break;
+      case '\n':
+        result += "\\n";
+        break;
+      case '\r':
+        result += "\\r";
+        break;
+      case '\t':
+        result += "\\t";
+        break;
+      case '\\':
+        result += "\\\\";
+        break;
       default:
         if (c == quote) result += '\\';
         result += c;
@@ -51,12 +60,18 @@ std::vector<std::string> sorted_keys(const json::object& object) {
 // repr(): as inside of a list or dict.
 std::string repr(const json::value& value) {
   switch (value.kind()) {
-    case boost::json::kind::null: return "None";
-    case boost::json::kind::bool_: return value.get_bool() ? "True" : "False";
-    case boost::json::kind::int64: return std::to_string(value.get_int64());
-    case boost::json::kind::uint64: return std::to_string(value.get_uint64());
-    case boost::json::kind::double_: return float_text(value.get_double());
-    case boost::json::kind::string: return quoted_text(json::view(value.get_string()));
+    case boost::json::kind::null:
+      return "None";
+    case boost::json::kind::bool_:
+      return value.get_bool() ? "True" : "False";
+    case boost::json::kind::int64:
+      return std::to_string(value.get_int64());
+    case boost::json::kind::uint64:
+      return std::to_string(value.get_uint64());
+    case boost::json::kind::double_:
+      return float_text(value.get_double());
+    case boost::json::kind::string:
+      return quoted_text(json::view(value.get_string()));
     case boost::json::kind::array: {
       std::vector<std::string> items;
       for (const json::value& item : value.get_array()) items.push_back(repr(item));

@@ -107,8 +107,7 @@ bool Reporter::read_log(protocol::Report& report, bool is_final) {
   if (!count || *count == 0) return true;
   bytes.resize(*count);
   auto chunk = cut_lines(bytes, log_offset_, to_epoch_ms(clock_.now()), is_final);
-  bool is_whole =
-      *count < kReadBytes && chunk.end == log_offset_ + static_cast<int64_t>(*count);
+  bool is_whole = *count < kReadBytes && chunk.end == log_offset_ + static_cast<int64_t>(*count);
   has_more_ = !is_whole && !chunk.lines.empty();
   if (!chunk.lines.empty()) report.log = std::move(chunk);
   return is_whole;
@@ -143,8 +142,10 @@ bool Reporter::send() {
 
 void Reporter::take(const protocol::ReportAnswer& answer) {
   acknowledged_ = answer.acknowledged_sequence;
-  if (answer.log_offset != log_offset_) log_offset_ = answer.log_offset;
-  else has_more_ = false;
+  if (answer.log_offset != log_offset_)
+    log_offset_ = answer.log_offset;
+  else
+    has_more_ = false;
   if (answer.command != protocol::Command::go_on) on_command_(answer.command);
 }
 

@@ -32,9 +32,10 @@ Result<Plan> make_plan(const Context& context) {
   }
   Script script = script_of(assignment);
   if (script.program.empty()) {
-    return client_error("No script to run: neither the hyperparameter sagemaker_program nor the "
-                        "environment variable SAGEMAKER_PROGRAM names one, and there is no "
-                        "ContainerEntrypoint.");
+    return client_error(
+        "No script to run: neither the hyperparameter sagemaker_program nor the "
+        "environment variable SAGEMAKER_PROGRAM names one, and there is no "
+        "ContainerEntrypoint.");
   }
   ScriptHost host{context.shown_ml, context.recipe.module, cpu_count()};
   for (auto& pair : script_variables(assignment, script, host)) {
@@ -89,9 +90,9 @@ std::string failure_reason(const Context& context, const Plan& plan, int exit_co
   if (!plan.is_script_mode) return algorithm_failure(own, exit_code);
   // The toolkit ends with 1 for whatever the script ended with: contract.md G.8.
   if (!own.empty()) return algorithm_failure(own, 1);
-  std::string text = failure_text("ExecuteUserScriptError", exit_code,
-                                  error_message_in(output_tail(context)),
-                                  shell_quoted(plan.command));
+  std::string text =
+      failure_text("ExecuteUserScriptError", exit_code, error_message_in(output_tail(context)),
+                   shell_quoted(plan.command));
   std::error_code error;
   if (fs::is_directory(fs::symlink_status(output, error))) {
     static_cast<void>(write_file_atomically(output / "failure", text));

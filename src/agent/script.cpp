@@ -13,10 +13,15 @@ namespace trainyard::agent {
 namespace {
 
 // Consumed by the toolkit itself: contract.md G.3.
-constexpr std::array<std::string_view, 9> kConsumed = {
-    "sagemaker_program", "sagemaker_submit_directory", "sagemaker_enable_cloudwatch_metrics",
-    "sagemaker_region", "sagemaker_container_log_level", "sagemaker_job_name",
-    "default_user_module_name", "_tuning_objective_metric", "sagemaker_s3_output"};
+constexpr std::array<std::string_view, 9> kConsumed = {"sagemaker_program",
+                                                       "sagemaker_submit_directory",
+                                                       "sagemaker_enable_cloudwatch_metrics",
+                                                       "sagemaker_region",
+                                                       "sagemaker_container_log_level",
+                                                       "sagemaker_job_name",
+                                                       "default_user_module_name",
+                                                       "_tuning_objective_metric",
+                                                       "sagemaker_s3_output"};
 
 bool is_consumed(std::string_view name) {
   return std::find(kConsumed.begin(), kConsumed.end(), name) != kConsumed.end();
@@ -145,10 +150,10 @@ protocol::StringPairs script_variables(const protocol::Assignment& assignment, c
   std::vector<std::string> channels;
   for (const Channel& channel : assignment.channels) channels.push_back(channel.name);
   std::sort(channels.begin(), channels.end());
-  json::object groups{{"homogeneousCluster",
-                       json::object{{"hosts", to_list(assignment.hosts)},
-                                    {"instance_group_name", "homogeneousCluster"},
-                                    {"instance_type", assignment.instance_type}}}};
+  json::object groups{
+      {"homogeneousCluster", json::object{{"hosts", to_list(assignment.hosts)},
+                                          {"instance_group_name", "homogeneousCluster"},
+                                          {"instance_type", assignment.instance_type}}}};
   add("SM_HOSTS", to_list(assignment.hosts));
   add("SM_NETWORK_INTERFACE_NAME", "eth0");
   add("SM_HPS", script.hyperparameters);
@@ -199,8 +204,12 @@ std::vector<std::string> script_command(const Script& script, ProgramKind kind,
                                         const std::string& python) {
   std::vector<std::string> command;
   switch (kind) {
-    case ProgramKind::python_file: command = {python, script.program}; break;
-    case ProgramKind::python_package: command = {python, "-m", module_of(script.program)}; break;
+    case ProgramKind::python_file:
+      command = {python, script.program};
+      break;
+    case ProgramKind::python_package:
+      command = {python, "-m", module_of(script.program)};
+      break;
     case ProgramKind::shell_command: {
       std::vector<std::string> words{"./" + script.program};
       words.insert(words.end(), script.arguments.begin(), script.arguments.end());
@@ -217,8 +226,7 @@ std::string shell_quoted(const std::vector<std::string>& arguments) {
   std::string text;
   for (const std::string& argument : arguments) {
     if (!text.empty()) text += ' ';
-    bool is_plain =
-        !argument.empty() && argument.find_first_not_of(kPlain) == std::string::npos;
+    bool is_plain = !argument.empty() && argument.find_first_not_of(kPlain) == std::string::npos;
     text += is_plain ? argument : "'" + replace_all(argument, "'", "'\"'\"'") + "'";
   }
   return text;

@@ -14,8 +14,8 @@ struct Script {
   std::string program;           // "train.py"; empty: none is named
   std::string submit_directory;  // "s3://bucket/job/source/sourcedir.tar.gz"
   std::string log_level = "20";
-  json::object hyperparameters;  // the user's, decoded, in the request's order
-  json::object framework_parameters;  // the other sagemaker_*
+  json::object hyperparameters;        // the user's, decoded, in the request's order
+  json::object framework_parameters;   // the other sagemaker_*
   std::vector<std::string> arguments;  // "--epochs", "3", …; sorted by name
 };
 

@@ -10,16 +10,16 @@ namespace trainyard::agent {
 
 namespace {
 
-// pip inside of the walls: for what has no wheel, and for the job's own package, whose set-up code is
-// the job's code.
+// pip inside of the walls: for what has no wheel, and for the job's own package, whose set-up code
+// is the job's code.
 Result<> run_pip(Context& context, std::vector<std::string> arguments, std::string_view kind) {
   ChildPlan plan;
   plan.name = "setup";
   for (const char* ending : {".json", ".pid", ".exit"}) {
     ::unlink((context.folder / (plan.name + ending)).c_str());
   }
-  plan.command = {(context.layer / "bin/python").string(), "-m", "pip", "install",
-                  "--disable-pip-version-check", "--no-input"};
+  plan.command = {(context.layer / "bin/python").string(), "-m",        "pip", "install",
+                  "--disable-pip-version-check",           "--no-input"};
   plan.command.insert(plan.command.end(), arguments.begin(), arguments.end());
   plan.variables = base_variables(context);
   std::error_code error;
@@ -28,8 +28,9 @@ Result<> run_pip(Context& context, std::vector<std::string> arguments, std::stri
   if (end.is_stopped) return fail(Code::cancelled, "stopped");
   if (end.exit_code == 0) return {};
   std::string output = TRY(read_file(context.log_file(), 1 << 30)).substr(begin);
-  return algorithm_error(failure_text(kind, end.exit_code, error_message_in(output),
-                                      shell_quoted(plan.command)) + ", exit code: 1");
+  return algorithm_error(
+      failure_text(kind, end.exit_code, error_message_in(output), shell_quoted(plan.command)) +
+      ", exit code: 1");
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The stages of a journey, in their order. Each can be repeated: an agent that was killed begins again
-// with the first one unless the script has been started.
+// The stages of a journey, in their order. Each can be repeated: an agent that was killed begins
+// again with the first one unless the script has been started.
 #pragma once
 
 #include "agent/context.hpp"

@@ -53,8 +53,8 @@ Result<> upload_all(const Context& context) {
     return is_real_folder(data) ? upload_files(context, data, output.join("data")) : Result<>();
   }
   uint64_t bytes = TRY(upload_archive(context, model, output.join("model.tar.gz")));
-  context.say(fmt::format("Uploaded {} ({})", output.join("model.tar.gz").text(),
-                          format_bytes(bytes)));
+  context.say(
+      fmt::format("Uploaded {} ({})", output.join("model.tar.gz").text(), format_bytes(bytes)));
   std::error_code error;
   if (!is_real_folder(data) || fs::is_empty(data, error)) return {};
   TRY(upload_archive(context, data, output.join("output.tar.gz")));

@@ -80,9 +80,12 @@ http::Response Dispatcher::answer(const http::Request& request, aws::Verified& v
   const std::string& service = verified.signature.service;
   bool is_job = verified.signature.access_key != services_.account.credentials.access_key;
   switch (dialect_of(request)) {
-    case aws::Dialect::json: return answer_json(request, *verified.body, is_job, request_id);
-    case aws::Dialect::query: return answer_query(service, *verified.body, verified, request_id);
-    case aws::Dialect::s3: break;
+    case aws::Dialect::json:
+      return answer_json(request, *verified.body, is_job, request_id);
+    case aws::Dialect::query:
+      return answer_query(service, *verified.body, verified, request_id);
+    case aws::Dialect::s3:
+      break;
   }
   if (service == "s3") {
     return s3::handle(request, *verified.body, services_.objects, services_.account.region,
@@ -107,9 +110,9 @@ http::Response Dispatcher::answer_json(const http::Request& request, http::Body&
     return refuse({"UnknownOperationException", fmt::format("{} is not supported", target)});
   }
   if (is_job && !action->is_open_to_jobs) {
-    return refuse({"AccessDeniedException",
-                   fmt::format("A training job's own key is not authorized to perform: {}",
-                               target)});
+    return refuse(
+        {"AccessDeniedException",
+         fmt::format("A training job's own key is not authorized to perform: {}", target)});
   }
   auto text = http::read_all(body, kMaxApiBody);
   if (!text) return refuse(aws::to_fault(text.error(), aws::Dialect::json));
@@ -139,8 +142,8 @@ http::Response Dispatcher::answer_query(const std::string& service, http::Body& 
   if (service == "iam" && action == "GetRole") {
     return iam::get_role(services_.account, form["RoleName"], request_id);
   }
-  return refuse({"UnknownOperationException",
-                 fmt::format("{} '{}' is not supported", service, action)});
+  return refuse(
+      {"UnknownOperationException", fmt::format("{} '{}' is not supported", service, action)});
 }
 
 }  // namespace trainyard::api

@@ -71,7 +71,8 @@ namespace {
 std::string create_request(std::string_view name, std::string_view uri = "s3://bkt/train") {
   return fmt::format(
       R"({{"TrainingJobName":"{}","RoleArn":"arn:aws:iam::123456789012:role/R",)"
-      R"("AlgorithmSpecification":{{"TrainingImage":"tensorflow:2.19","TrainingInputMode":"File"}},)"
+      R"("AlgorithmSpecification":{{"TrainingImage":"tensorflow:2.19",)"
+      R"("TrainingInputMode":"File"}},)"
       R"("OutputDataConfig":{{"S3OutputPath":"s3://bkt/out"}},)"
       R"("ResourceConfig":{{"InstanceType":"ml.m5.large","InstanceCount":1,"VolumeSizeInGB":1}},)"
       R"("StoppingCondition":{{}},"HyperParameters":{{"z":"1","a":"2"}},)"
@@ -104,15 +105,17 @@ TEST_F(DispatchTest, what_is_not_there_is_a_4xx_that_names_it) {
 }
 
 TEST_F(DispatchTest, a_wrong_secret_is_refused_in_the_callers_dialect) {
-  EXPECT_TRUE(contains(call("sagemaker", {{"X-Amz-Target", "SageMaker.ListTrainingJobs"}}, "{}", "x"),
-                       "\"InvalidSignatureException\""));
+  EXPECT_TRUE(
+      contains(call("sagemaker", {{"X-Amz-Target", "SageMaker.ListTrainingJobs"}}, "{}", "x"),
+               "\"InvalidSignatureException\""));
   EXPECT_TRUE(call("s3", {}, "", "x").starts_with("403 <?xml"));
 }
 
 TEST_F(DispatchTest, a_created_job_is_described_with_the_defaults) {
   put_object("train/a");
-  EXPECT_EQ(sagemaker("CreateTrainingJob", create_request("j-1")),
-            "200 {\"TrainingJobArn\":\"arn:aws:sagemaker:us-west-2:123456789012:training-job/j-1\"}");
+  EXPECT_EQ(
+      sagemaker("CreateTrainingJob", create_request("j-1")),
+      "200 {\"TrainingJobArn\":\"arn:aws:sagemaker:us-west-2:123456789012:training-job/j-1\"}");
   EXPECT_EQ(wakes_, 1);
   EXPECT_TRUE(contains(sagemaker("CreateTrainingJob", create_request("j-1")), "ResourceInUse"));
   std::string described = sagemaker("DescribeTrainingJob", R"({"TrainingJobName":"j-1"})");
@@ -129,10 +132,10 @@ TEST_F(DispatchTest, a_created_job_is_described_with_the_defaults) {
 }
 
 TEST_F(DispatchTest, all_violations_come_in_one_message_in_aws_words) {
-  EXPECT_TRUE(contains(
-      sagemaker("CreateTrainingJob", "{}"),
-      "6 validation errors detected: Value null at 'trainingJobName' failed to satisfy "
-      "constraint: Member must not be null; Value null at 'algorithmSpecification'"));
+  EXPECT_TRUE(
+      contains(sagemaker("CreateTrainingJob", "{}"),
+               "6 validation errors detected: Value null at 'trainingJobName' failed to satisfy "
+               "constraint: Member must not be null; Value null at 'algorithmSpecification'"));
   EXPECT_TRUE(contains(
       sagemaker("CreateTrainingJob", create_request("bad_name")),
       "1 validation error detected: Value 'bad_name' at 'trainingJobName' failed to satisfy "
@@ -169,8 +172,8 @@ TEST_F(DispatchTest, stop_and_list) {
   ASSERT_TRUE(jobs_->apply("j-1", JobEvent::stopped));
   EXPECT_TRUE(contains(sagemaker("StopTrainingJob", R"({"TrainingJobName":"j-1"})"),
                        "The request was rejected because the training job is in status Stopped"));
-  EXPECT_TRUE(contains(sagemaker("ListTrainingJobs", R"({"MaxResults":0})"),
-                       "greater than or equal to 1"));
+  EXPECT_TRUE(
+      contains(sagemaker("ListTrainingJobs", R"({"MaxResults":0})"), "greater than or equal to 1"));
 }
 
 }  // namespace trainyard::api

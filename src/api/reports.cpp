@@ -47,8 +47,7 @@ http::Response take_report(const Services& services, http::Request& request) {
   constexpr std::string_view kBearer = "Bearer ";
   std::string_view authorization = request.headers.get("Authorization");
   if (!authorization.starts_with(kBearer)) return plain(401, "no report token");
-  auto instance =
-      services.jobs.find_instance(std::string(authorization.substr(kBearer.size())));
+  auto instance = services.jobs.find_instance(std::string(authorization.substr(kBearer.size())));
   if (!instance) return try_again(instance.error());
   if (!*instance) return plain(401, "unknown report token");
   auto text = http::read_all(*request.body, protocol::kMaxReportBytes);

@@ -85,9 +85,8 @@ std::string signing_key(std::string_view secret_key, const Scope& scope) {
 
 std::string signature_of(const Canonical& request, const Scope& scope, std::string_view amz_date,
                          std::string_view key) {
-  std::string text =
-      fmt::format("{}\n{}\n{}\n{}", kAlgorithm, amz_date, scope.text(),
-                  to_hex(sha256(canonical_request(request, scope.service))));
+  std::string text = fmt::format("{}\n{}\n{}\n{}", kAlgorithm, amz_date, scope.text(),
+                                 to_hex(sha256(canonical_request(request, scope.service))));
   return to_hex(hmac_sha256(key, text));
 }
 

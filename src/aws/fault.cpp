@@ -119,7 +119,8 @@ Fault to_fault(const Error& error, Dialect dialect) {
       return {is_s3 ? "AccessDenied" : "AccessDeniedException", error.message};
     case Code::exhausted:
       return {is_s3 ? "SlowDown" : "ResourceLimitExceeded", error.message};
-    case Code::timeout: return {"RequestTimeout", error.message};
+    case Code::timeout:
+      return {"RequestTimeout", error.message};
     default:
       log::error("request failed", {{"code", name(error.code)}, {"message", error.message}});
       return {is_s3 ? "InternalError" : "InternalFailure",

@@ -17,9 +17,7 @@ class Sha256 {
  public:
   Sha256() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) { restart(); }
   void restart() { EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr); }
-  void add(std::string_view bytes) {
-    EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size());
-  }
+  void add(std::string_view bytes) { EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()); }
   std::string finish_as_hex() {
     std::string digest(32, '\0');
     EVP_DigestFinal_ex(context_.get(), reinterpret_cast<unsigned char*>(digest.data()), nullptr);
@@ -154,7 +152,8 @@ class ChunkedBody : public http::Body {
   }
 
   Result<> end_chunk() {
-    if (!TRY(read_line()).empty()) return fail(Code::invalid, "aws-chunked: no line end after chunk");
+    if (!TRY(read_line()).empty())
+      return fail(Code::invalid, "aws-chunked: no line end after chunk");
     return check_chunk();
   }
 
@@ -192,9 +191,9 @@ class ChunkedBody : public http::Body {
       trailers_.add(name, value);
     }
     if (!signing_ || canonical.empty()) return {};
-    std::string text = fmt::format("AWS4-HMAC-SHA256-TRAILER\n{}\n{}\n{}\n{}", signing_->amz_date,
-                                   signing_->scope.text(), previous_signature_,
-                                   to_hex(sha256(canonical)));
+    std::string text =
+        fmt::format("AWS4-HMAC-SHA256-TRAILER\n{}\n{}\n{}\n{}", signing_->amz_date,
+                    signing_->scope.text(), previous_signature_, to_hex(sha256(canonical)));
     return check_signature(text, signature, "the trailer");
   }
 
@@ -207,8 +206,10 @@ class ChunkedBody : public http::Body {
     if (text.empty() || text.size() > 15) return std::nullopt;
     uint64_t value = 0;
     for (char c : text) {
-      int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+      int digit = c >= '0' && c <= '9'   ? c - '0'
+                  : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                  : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                         : -1;
       if (digit < 0) return std::nullopt;
       value = value * 16 + static_cast<uint64_t>(digit);
     }

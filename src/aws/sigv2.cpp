@@ -17,12 +17,32 @@ namespace trainyard::aws {
 namespace {
 
 // Parameters that are part of the signed resource.
-constexpr std::array<std::string_view, 26> kSubresources = {
-    "acl", "cors", "delete", "lifecycle", "location", "logging", "notification", "object-lock",
-    "partNumber", "policy", "requestPayment", "response-cache-control",
-    "response-content-disposition", "response-content-encoding", "response-content-language",
-    "response-content-type", "response-expires", "restore", "tagging", "torrent", "uploadId",
-    "uploads", "versionId", "versioning", "versions", "website"};
+constexpr std::array<std::string_view, 26> kSubresources = {"acl",
+                                                            "cors",
+                                                            "delete",
+                                                            "lifecycle",
+                                                            "location",
+                                                            "logging",
+                                                            "notification",
+                                                            "object-lock",
+                                                            "partNumber",
+                                                            "policy",
+                                                            "requestPayment",
+                                                            "response-cache-control",
+                                                            "response-content-disposition",
+                                                            "response-content-encoding",
+                                                            "response-content-language",
+                                                            "response-content-type",
+                                                            "response-expires",
+                                                            "restore",
+                                                            "tagging",
+                                                            "torrent",
+                                                            "uploadId",
+                                                            "uploads",
+                                                            "versionId",
+                                                            "versioning",
+                                                            "versions",
+                                                            "website"};
 
 std::string hmac_sha1(std::string_view key, std::string_view text) {
   std::string digest(20, '\0');
@@ -36,8 +56,8 @@ std::string resource_of(const http::Request& request,
                         const std::vector<http::QueryParameter>& parameters) {
   std::map<std::string, std::string> kept;
   for (const auto& [name, value] : parameters) {
-    bool is_kept = std::find(kSubresources.begin(), kSubresources.end(), name) !=
-                   kSubresources.end();
+    bool is_kept =
+        std::find(kSubresources.begin(), kSubresources.end(), name) != kSubresources.end();
     if (is_kept) kept[name] = value;
   }
   std::string resource = request.path;
@@ -58,9 +78,9 @@ std::string text_to_sign(const http::Request& request,
   for (const auto& [name, value] : parameters) {
     if (name.starts_with("x-amz-")) amazon[name] = value;
   }
-  std::string text = fmt::format("{}\n{}\n{}\n{}\n", request.method,
-                                 request.headers.get("Content-MD5"),
-                                 request.headers.get("Content-Type"), expires);
+  std::string text =
+      fmt::format("{}\n{}\n{}\n{}\n", request.method, request.headers.get("Content-MD5"),
+                  request.headers.get("Content-Type"), expires);
   for (const auto& [name, value] : amazon) text += fmt::format("{}:{}\n", name, value);
   return text + resource_of(request, parameters);
 }
@@ -91,8 +111,8 @@ std::variant<Verified, Fault> verify_sigv2(const http::Request& request,
   if (credentials->session_token != fields["x-amz-security-token"]) {
     return Fault{"InvalidToken", "The security token included in the request is invalid"};
   }
-  std::string expected = to_base64(hmac_sha1(
-      credentials->secret_key, text_to_sign(request, *parameters, fields["Expires"])));
+  std::string expected = to_base64(
+      hmac_sha1(credentials->secret_key, text_to_sign(request, *parameters, fields["Expires"])));
   const std::string& claimed = fields["Signature"];
   if (claimed.size() != expected.size() ||
       CRYPTO_memcmp(claimed.data(), expected.data(), expected.size()) != 0) {

@@ -104,8 +104,8 @@ std::variant<Claim, Fault> read_claim(const http::Request& request) {
     return Fault{"AuthorizationQueryParametersError",
                  "The X-Amz-* parameters of the presigned URL are incomplete or malformed"};
   }
-  bool is_api = request.headers.find("X-Amz-Target") || (request.method == "POST" &&
-                                                         request.path == "/");
+  bool is_api =
+      request.headers.find("X-Amz-Target") || (request.method == "POST" && request.path == "/");
   return Fault{is_api ? "MissingAuthenticationTokenException" : "AccessDenied",
                "The request is not signed"};
 }
@@ -185,8 +185,8 @@ BodyOrFault streaming_body(const http::Request& request, const Claim& claim,
     return chunked_body(*request.body, length,
                         ChunkSigning{key, claim.amz_date, claim.scope, claim.signature});
   }
-  return Fault{"InvalidRequest", fmt::format("x-amz-content-sha256 {} is not supported",
-                                             payload_hash)};
+  return Fault{"InvalidRequest",
+               fmt::format("x-amz-content-sha256 {} is not supported", payload_hash)};
 }
 
 BodyOrFault verified_body(const http::Request& request, const Claim& claim, Payload payload,
@@ -205,7 +205,9 @@ BodyOrFault verified_body(const http::Request& request, const Claim& claim, Payl
 
 }  // namespace
 
-std::string payload_hash_of(std::string_view body) { return to_hex(sha256(body)); }
+std::string payload_hash_of(std::string_view body) {
+  return to_hex(sha256(body));
+}
 
 void sign(std::string_view method, std::string_view path, std::string_view query,
           http::Headers& headers, const SigningOptions& options) {
@@ -225,12 +227,11 @@ void sign(std::string_view method, std::string_view path, std::string_view query
   }
   std::sort(names.begin(), names.end());
   Canonical request{method, path, query, headers, names, options.payload_hash};
-  std::string signature = signature_of(request, scope, amz_date,
-                                       signing_key(options.credentials.secret_key, scope));
-  headers.set("Authorization",
-              fmt::format("{} Credential={}/{}, SignedHeaders={}, Signature={}", kAlgorithm,
-                          options.credentials.access_key, scope.text(), fmt::join(names, ";"),
-                          signature));
+  std::string signature =
+      signature_of(request, scope, amz_date, signing_key(options.credentials.secret_key, scope));
+  headers.set("Authorization", fmt::format("{} Credential={}/{}, SignedHeaders={}, Signature={}",
+                                           kAlgorithm, options.credentials.access_key, scope.text(),
+                                           fmt::join(names, ";"), signature));
 }
 
 std::variant<Verified, Fault> verify(const http::Request& request, const FindCredentials& find,

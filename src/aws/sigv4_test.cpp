@@ -111,9 +111,9 @@ TEST(SigV4, headers_that_matter_must_be_signed) {
 }
 
 TEST(SigV4, the_clock_may_differ_by_fifteen_minutes) {
-  for (auto [minutes, expected] : {std::pair{15, "ok hello"}, std::pair{-15, "ok hello"},
-                                   std::pair{16, "RequestTimeTooSkewed"},
-                                   std::pair{-16, "RequestTimeTooSkewed"}}) {
+  for (auto [minutes, expected] :
+       {std::pair{15, "ok hello"}, std::pair{-15, "ok hello"},
+        std::pair{16, "RequestTimeTooSkewed"}, std::pair{-16, "RequestTimeTooSkewed"}}) {
     Signed call = s3_put();
     call.now += std::chrono::minutes(minutes);
     EXPECT_EQ(outcome(std::move(call)), expected) << minutes;
@@ -128,8 +128,9 @@ TEST(SigV4, unknown_keys_wrong_secrets_and_tokens_are_refused) {
 }
 
 TEST(SigV4, malformed_authorization_is_a_clear_fault) {
-  for (std::string_view text : {"", "Basic abc", "AWS4-HMAC-SHA256", "AWS4-HMAC-SHA256 Credential=a/b",
-                                "AWS4-HMAC-SHA256 ,,=,Credential=////"}) {
+  for (std::string_view text :
+       {"", "Basic abc", "AWS4-HMAC-SHA256", "AWS4-HMAC-SHA256 Credential=a/b",
+        "AWS4-HMAC-SHA256 ,,=,Credential=////"}) {
     Signed call = s3_put();
     call.request.headers.set("Authorization", text);
     EXPECT_EQ(outcome(std::move(call)), "AuthorizationHeaderMalformed") << text;
@@ -173,14 +174,15 @@ TEST(SigV4, a_presigned_url_of_botocore_holds_until_it_expires) {
 // The example of the S3 API Reference, "Signature calculations: transferring payload in multiple
 // chunks".
 Signed chunked_put(std::string_view first_signature) {
-  std::string body = fmt::format("10000;chunk-signature={}\r\n{}\r\n", first_signature,
-                                 std::string(65536, 'a'));
+  std::string body =
+      fmt::format("10000;chunk-signature={}\r\n{}\r\n", first_signature, std::string(65536, 'a'));
   body += fmt::format(
       "400;chunk-signature=0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497\r\n"
       "{}\r\n",
       std::string(1024, 'a'));
-  body += "0;chunk-signature=b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9"
-          "\r\n\r\n";
+  body +=
+      "0;chunk-signature=b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9"
+      "\r\n\r\n";
   Signed call(body);
   call.now = parse_amz_date("20130524T000000Z").value();
   call.request.method = "PUT";

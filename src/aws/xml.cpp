@@ -12,16 +12,28 @@ std::string escape_xml(std::string_view text) {
   std::string result;
   for (char c : to_valid_utf8(text)) {
     switch (c) {
-      case '&': result += "&amp;"; break;
-      case '<': result += "&lt;"; break;
-      case '>': result += "&gt;"; break;
-      case '"': result += "&quot;"; break;
+      case '&':
+        result += "&amp;";
+        break;
+      case '<':
+        result += "&lt;";
+        break;
+      case '>':
+        result += "&gt;";
+        break;
+      case '"':
+        result += "&quot;";
+        break;
       case '\t':
-      case '\n': result += c; break;
+      case '\n':
+        result += c;
+        break;
       default:
         bool is_control = static_cast<unsigned char>(c) < 0x20;
-        if (is_control) result += fmt::format("&#x{:x};", static_cast<unsigned char>(c));
-        else result += c;
+        if (is_control)
+          result += fmt::format("&#x{:x};", static_cast<unsigned char>(c));
+        else
+          result += c;
     }
   }
   return result;

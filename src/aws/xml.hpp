@@ -28,8 +28,7 @@ class XmlWriter {
   }
   XmlWriter& add(std::string_view name, bool value) { return add(name, value ? "true" : "false"); }
   template <std::integral Number>
-    requires(!std::same_as<Number, bool>)
-  XmlWriter& add(std::string_view name, Number value) {
+  requires(!std::same_as<Number, bool>) XmlWriter& add(std::string_view name, Number value) {
     return add(name, std::string_view(std::to_string(value)));
   }
 

@@ -16,7 +16,9 @@ Result<int> half(int number) {
   return number / 2;
 }
 
-Result<int> quarter(int number) { return TRY(half(TRY(half(number)))); }
+Result<int> quarter(int number) {
+  return TRY(half(TRY(half(number))));
+}
 
 }  // namespace
 

@@ -8,8 +8,8 @@ namespace trainyard {
 
 }  // namespace trainyard
 
-// CHECK(condition, "why it must hold") aborts when an invariant is broken: a bug of ours, never input.
-#define CHECK(condition, why) \
-  (static_cast<bool>(condition) \
-       ? static_cast<void>(0) \
-       : ::trainyard::check_failed(#condition, why, __FILE__, __LINE__))
+// CHECK(condition, "why it must hold") aborts when an invariant is broken: a bug of ours, never
+// input.
+#define CHECK(condition, why)                          \
+  (static_cast<bool>(condition) ? static_cast<void>(0) \
+                                : ::trainyard::check_failed(#condition, why, __FILE__, __LINE__))

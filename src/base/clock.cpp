@@ -39,18 +39,28 @@ Time SystemClock::now() const {
   return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
 }
 
-int64_t to_epoch_ms(Time time) { return time.time_since_epoch().count(); }
+int64_t to_epoch_ms(Time time) {
+  return time.time_since_epoch().count();
+}
 
-Time from_epoch_ms(int64_t epoch_ms) { return Time(std::chrono::milliseconds(epoch_ms)); }
+Time from_epoch_ms(int64_t epoch_ms) {
+  return Time(std::chrono::milliseconds(epoch_ms));
+}
 
 std::string format_iso8601(Time time) {
   auto second = std::chrono::floor<std::chrono::seconds>(time);
   return fmt::format("{}.{:03}Z", format(time, "%Y-%m-%dT%H:%M:%S"), (time - second).count());
 }
 
-std::string format_http_date(Time time) { return format(time, kHttpDate); }
-std::optional<Time> parse_http_date(std::string_view text) { return parse(text, kHttpDate); }
-std::string format_amz_date(Time time) { return format(time, kAmzDate); }
+std::string format_http_date(Time time) {
+  return format(time, kHttpDate);
+}
+std::optional<Time> parse_http_date(std::string_view text) {
+  return parse(text, kHttpDate);
+}
+std::string format_amz_date(Time time) {
+  return format(time, kAmzDate);
+}
 std::optional<Time> parse_amz_date(std::string_view text) {
   // strptime would take single digits too.
   if (text.size() != 16) return std::nullopt;

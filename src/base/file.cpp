@@ -47,8 +47,8 @@ Result<> write_all(int fd, std::string_view bytes) {
 Result<size_t> read_at(int fd, std::span<char> bytes, uint64_t offset) {
   size_t done = 0;
   while (done < bytes.size()) {
-    ssize_t n = ::pread(fd, bytes.data() + done, bytes.size() - done,
-                        static_cast<off_t>(offset + done));
+    ssize_t n =
+        ::pread(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail_errno(errno, "reading");
     if (n == 0) break;

@@ -39,6 +39,8 @@ const array* find_array(const object& object, std::string_view key);
 Result<std::string> get_string(const object& object, std::string_view key);
 Result<int64_t> get_integer(const object& object, std::string_view key);
 
-inline std::string_view view(const string& text) { return {text.data(), text.size()}; }
+inline std::string_view view(const string& text) {
+  return {text.data(), text.size()};
+}
 
 }  // namespace trainyard::json

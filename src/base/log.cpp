@@ -36,7 +36,9 @@ std::string in_quotes(std::string_view value) {
 
 }  // namespace
 
-void set_level(Level level) { minimum_level = level; }
+void set_level(Level level) {
+  minimum_level = level;
+}
 
 void write(Level level, std::string_view event, Fields fields) {
   if (level < minimum_level.load(std::memory_order_relaxed)) return;

@@ -19,7 +19,9 @@ std::string random_bytes(size_t count) {
   return bytes;
 }
 
-std::string random_hex(size_t byte_count) { return to_hex(random_bytes(byte_count)); }
+std::string random_hex(size_t byte_count) {
+  return to_hex(random_bytes(byte_count));
+}
 
 std::string random_text(size_t length, std::string_view alphabet) {
   CHECK(!alphabet.empty() && alphabet.size() <= 256, "an alphabet of one byte's range");

@@ -8,15 +8,24 @@ namespace trainyard {
 
 std::string_view name(Code code) {
   switch (code) {
-    case Code::invalid: return "invalid";
-    case Code::not_found: return "not_found";
-    case Code::conflict: return "conflict";
-    case Code::denied: return "denied";
-    case Code::exhausted: return "exhausted";
-    case Code::timeout: return "timeout";
-    case Code::unavailable: return "unavailable";
-    case Code::cancelled: return "cancelled";
-    case Code::internal: return "internal";
+    case Code::invalid:
+      return "invalid";
+    case Code::not_found:
+      return "not_found";
+    case Code::conflict:
+      return "conflict";
+    case Code::denied:
+      return "denied";
+    case Code::exhausted:
+      return "exhausted";
+    case Code::timeout:
+      return "timeout";
+    case Code::unavailable:
+      return "unavailable";
+    case Code::cancelled:
+      return "cancelled";
+    case Code::internal:
+      return "internal";
   }
   return "unknown";
 }
@@ -29,27 +38,35 @@ static Code code_of_errno(int error_number) {
   switch (error_number) {
     case ENOENT:
     case ENOTDIR:
-    case ESRCH: return Code::not_found;
+    case ESRCH:
+      return Code::not_found;
     case EEXIST:
-    case ENOTEMPTY: return Code::conflict;
+    case ENOTEMPTY:
+      return Code::conflict;
     case EACCES:
     case EPERM:
-    case EROFS: return Code::denied;
+    case EROFS:
+      return Code::denied;
     case ENOSPC:
     case EDQUOT:
     case ENOMEM:
     case EMFILE:
-    case ENFILE: return Code::exhausted;
+    case ENFILE:
+      return Code::exhausted;
     case EAGAIN:
-    case ETIMEDOUT: return Code::timeout;
+    case ETIMEDOUT:
+      return Code::timeout;
     case ECONNREFUSED:
     case ECONNRESET:
     case EPIPE:
-    case EBUSY: return Code::unavailable;
+    case EBUSY:
+      return Code::unavailable;
     case EINVAL:
     case ENAMETOOLONG:
-    case EISDIR: return Code::invalid;
-    default: return Code::internal;
+    case EISDIR:
+      return Code::invalid;
+    default:
+      return Code::internal;
   }
 }
 
@@ -57,6 +74,8 @@ Failure fail_errno(int error_number, std::string_view doing) {
   return fail(code_of_errno(error_number), "{}: {}", doing, std::strerror(error_number));
 }
 
-bool is_retryable(Code code) { return code == Code::timeout || code == Code::unavailable; }
+bool is_retryable(Code code) {
+  return code == Code::timeout || code == Code::unavailable;
+}
 
 }  // namespace trainyard

@@ -62,11 +62,11 @@ bool is_retryable(Code code);
 
 #define TRAINYARD_JOIN2(a, b) a##b
 #define TRAINYARD_JOIN(a, b) TRAINYARD_JOIN2(a, b)
-#define TRAINYARD_TRY(result, expression)                              \
-  __extension__({                                                      \
-    auto result = (expression);                                        \
-    if (!result) return ::tl::unexpected(std::move(result).error());   \
-    ::trainyard::take_value(std::move(result));                        \
+#define TRAINYARD_TRY(result, expression)                            \
+  __extension__({                                                    \
+    auto result = (expression);                                      \
+    if (!result) return ::tl::unexpected(std::move(result).error()); \
+    ::trainyard::take_value(std::move(result));                      \
   })
 
 // TRY(expression) is the value of a Result, or returns its error from the enclosing function.

@@ -52,8 +52,8 @@ class Child {
     sigaddset(&defaults, SIGPIPE);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-                                              POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setflags(
+        &attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     auto arguments = command.arguments;
     auto environment = merged_environment(command.variables);
     pid_t pid = -1;
@@ -123,9 +123,8 @@ Result<> follow(const Child& child, int pipe, const Command& command, std::stop_
   auto deadline = steady_clock::now() + command.timeout;
   bool is_open = true;
   for (;;) {
-    std::array<pollfd, 3> watched{{{child.fd(), POLLIN, 0},
-                                   {cancel.get(), POLLIN, 0},
-                                   {is_open ? pipe : -1, POLLIN, 0}}};
+    std::array<pollfd, 3> watched{
+        {{child.fd(), POLLIN, 0}, {cancel.get(), POLLIN, 0}, {is_open ? pipe : -1, POLLIN, 0}}};
     int ready = ::poll(watched.data(), watched.size(), milliseconds_left(deadline));
     if (ready < 0 && errno != EINTR) return fail_errno(errno, "waiting");
     if (is_open) is_open = drain(pipe, take);

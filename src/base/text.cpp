@@ -12,8 +12,12 @@ namespace trainyard {
 
 namespace {
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+char upper(char c) {
+  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+}
 
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -131,7 +135,9 @@ std::optional<uint64_t> parse_unsigned(std::string_view text) {
   return parse_number<uint64_t>(text);
 }
 
-std::optional<int64_t> parse_signed(std::string_view text) { return parse_number<int64_t>(text); }
+std::optional<int64_t> parse_signed(std::string_view text) {
+  return parse_number<int64_t>(text);
+}
 
 std::string to_hex(std::string_view bytes) {
   constexpr std::string_view kDigits = "0123456789abcdef";

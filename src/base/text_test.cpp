@@ -42,7 +42,8 @@ TEST(Text, cut_middle_keeps_both_ends_and_whole_characters) {
   EXPECT_TRUE(cut.starts_with("aaa") && cut.ends_with("zzz"));
   std::string accents;
   for (int i = 0; i < 100; ++i) accents += "\xc3\xa9";
-  for (size_t limit = 10; limit < 30; ++limit) EXPECT_TRUE(is_valid_utf8(cut_middle(accents, limit)));
+  for (size_t limit = 10; limit < 30; ++limit)
+    EXPECT_TRUE(is_valid_utf8(cut_middle(accents, limit)));
 }
 
 TEST(Text, numbers_must_fill_the_text) {

@@ -14,14 +14,14 @@ namespace trainyard::cli {
 Result<int> print_environment(const Access& access, bool as_json);
 
 struct TrainOptions {
-  std::string script;       // train.py, or a shell script
-  std::string source_dir;   // packed as a whole; empty: the script alone
-  std::string image;        // "tensorflow:2.19"
+  std::string script;                        // train.py, or a shell script
+  std::string source_dir;                    // packed as a whole; empty: the script alone
+  std::string image;                         // "tensorflow:2.19"
   std::vector<std::string> channels;         // "train=s3://bucket/prefix"
   std::vector<std::string> hyperparameters;  // "epochs=3"
   std::vector<std::string> variables;        // "NAME=value"
-  std::string name;         // empty: made from the script's name and the time
-  std::string bucket;       // for source and model; made where it is not there
+  std::string name;                          // empty: made from the script's name and the time
+  std::string bucket;                        // for source and model; made where it is not there
   int64_t max_runtime_seconds = 86400;
   bool is_detached = false;
   bool as_json = false;
@@ -45,8 +45,8 @@ Result<int> print_logs(Service& service, const std::string& name, bool is_follow
 Result<int> stop_job(Service& service, const std::string& name);
 
 struct EnvironmentOptions {
-  std::string file;      // environments.toml
-  std::string folder;    // where they are built
+  std::string file;    // environments.toml
+  std::string folder;  // where they are built
   std::string uv;
   bool as_json = false;
 };
@@ -54,7 +54,8 @@ Result<int> list_environments(const EnvironmentOptions& options);
 Result<int> prepare_environment(const EnvironmentOptions& options, const std::string& image);
 Result<int> remove_environment(const EnvironmentOptions& options, const std::string& name);
 
-// Prints a job's new log lines and transitions as they come, until it is terminal. Returns its status.
+// Prints a job's new log lines and transitions as they come, until it is terminal. Returns its
+// status.
 Result<std::string> follow_job(Service& service, const std::string& name);
 
 }  // namespace trainyard::cli

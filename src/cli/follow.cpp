@@ -18,9 +18,8 @@ class LogReader {
   Result<> print_new() {
     if (stream_.empty()) TRY(find_stream());
     while (!stream_.empty()) {
-      json::object request{{"logGroupName", kLogGroup},
-                           {"logStreamName", stream_},
-                           {"startFromHead", true}};
+      json::object request{
+          {"logGroupName", kLogGroup}, {"logStreamName", stream_}, {"startFromHead", true}};
       if (!token_.empty()) request["nextToken"] = token_;
       auto answer = TRY(service_.call("logs", "Logs_20140328.GetLogEvents", request));
       token_ = json::find_string(answer, "nextForwardToken").value_or("");

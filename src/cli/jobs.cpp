@@ -18,7 +18,8 @@ std::string time_of(const json::object& object, std::string_view name) {
   const json::value* value = json::find(object, name);
   if (value == nullptr || !value->is_number()) return "-";
   double seconds = value->to_number<double>();
-  std::string text = format_iso8601(from_epoch_ms(static_cast<int64_t>(std::round(seconds * 1000))));
+  std::string text =
+      format_iso8601(from_epoch_ms(static_cast<int64_t>(std::round(seconds * 1000))));
   return text.substr(0, 19) + "Z";
 }
 
@@ -51,8 +52,8 @@ Result<int> list_jobs(Service& service, const ListOptions& options) {
 }
 
 Result<int> describe_job(Service& service, const std::string& name, bool as_json) {
-  auto job = TRY(service.call("sagemaker", "SageMaker.DescribeTrainingJob",
-                              {{"TrainingJobName", name}}));
+  auto job =
+      TRY(service.call("sagemaker", "SageMaker.DescribeTrainingJob", {{"TrainingJobName", name}}));
   if (as_json) {
     fmt::print("{}\n", json::serialize(job));
     return 0;
@@ -92,18 +93,19 @@ Result<int> stop_job(Service& service, const std::string& name) {
 
 Result<int> print_environment(const Access& access, bool as_json) {
   if (as_json) {
-    fmt::print("{}\n", json::serialize(json::object{
-                           {"endpoint", access.endpoint},
-                           {"region", access.region},
-                           {"access_key", access.credentials.access_key},
-                           {"secret_key", access.credentials.secret_key}}));
+    fmt::print("{}\n",
+               json::serialize(json::object{{"endpoint", access.endpoint},
+                                            {"region", access.region},
+                                            {"access_key", access.credentials.access_key},
+                                            {"secret_key", access.credentials.secret_key}}));
     return 0;
   }
-  fmt::print("export AWS_ENDPOINT_URL={}\nexport AWS_REGION={}\nexport AWS_DEFAULT_REGION={}\n"
-             "export AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}\n"
-             "unset AWS_SESSION_TOKEN AWS_PROFILE\n",
-             access.endpoint, access.region, access.region, access.credentials.access_key,
-             access.credentials.secret_key);
+  fmt::print(
+      "export AWS_ENDPOINT_URL={}\nexport AWS_REGION={}\nexport AWS_DEFAULT_REGION={}\n"
+      "export AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}\n"
+      "unset AWS_SESSION_TOKEN AWS_PROFILE\n",
+      access.endpoint, access.region, access.region, access.credentials.access_key,
+      access.credentials.secret_key);
   return 0;
 }
 

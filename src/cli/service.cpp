@@ -16,7 +16,9 @@ std::string variable(const char* name, std::string fallback = "") {
 
 }  // namespace
 
-std::string access_file_name() { return "service.json"; }
+std::string access_file_name() {
+  return "service.json";
+}
 
 Result<Access> find_access(const std::string& data_dir) {
   std::string endpoint = variable("AWS_ENDPOINT_URL");
@@ -64,7 +66,8 @@ Result<json::object> Service::call(const std::string& service, const std::string
   if (answer.status == 200) return document;
   std::string code = json::find_string(document, "__type").value_or("Error");
   std::string message = json::find_string(document, "message").value_or("");
-  bool is_missing = code == "ResourceNotFoundException" || message == "Requested resource not found.";
+  bool is_missing =
+      code == "ResourceNotFoundException" || message == "Requested resource not found.";
   return fail(is_missing ? Code::not_found : Code::invalid, "{}: {}", code, message);
 }
 

@@ -34,9 +34,7 @@ class Service {
   // Error "<code>: <message>", not_found where it says so.
   Result<json::object> call(const std::string& service, const std::string& target,
                             const json::object& request);
-  transfer::S3Access s3() const {
-    return {access_.endpoint, access_.region, access_.credentials};
-  }
+  transfer::S3Access s3() const { return {access_.endpoint, access_.region, access_.credentials}; }
   const Access& access() const { return access_; }
 
  private:

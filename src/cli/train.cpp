@@ -72,9 +72,8 @@ Result<json::array> channels_of(const TrainOptions& options) {
     Pair pair = TRY(split_pair(text, "--channel"));
     channels.push_back(json::object{
         {"ChannelName", pair.name},
-        {"DataSource",
-         json::object{{"S3DataSource",
-                       json::object{{"S3DataType", "S3Prefix"}, {"S3Uri", pair.value}}}}}});
+        {"DataSource", json::object{{"S3DataSource", json::object{{"S3DataType", "S3Prefix"},
+                                                                  {"S3Uri", pair.value}}}}}});
   }
   return channels;
 }
@@ -107,7 +106,8 @@ Result<json::object> make_request(const TrainOptions& options, const std::string
        json::object{{"TrainingImage", options.image}, {"TrainingInputMode", "File"}}},
       {"OutputDataConfig", json::object{{"S3OutputPath", "s3://" + source.bucket}}},
       {"ResourceConfig",
-       json::object{{"InstanceType", "ml.m5.xlarge"}, {"InstanceCount", 1}, {"VolumeSizeInGB", 30}}},
+       json::object{
+           {"InstanceType", "ml.m5.xlarge"}, {"InstanceCount", 1}, {"VolumeSizeInGB", 30}}},
       {"StoppingCondition", json::object{{"MaxRuntimeInSeconds", options.max_runtime_seconds}}},
       {"HyperParameters", std::move(hyperparameters)},
       {"Environment", std::move(variables)}};
@@ -125,8 +125,8 @@ int exit_status_of(std::string_view status) {
 
 Result<int> train(Service& service, const TrainOptions& options) {
   std::string name = options.name.empty() ? make_job_name(options.script) : options.name;
-  std::string bucket = options.bucket.empty() ? "trainyard-" + service.access().region
-                                              : options.bucket;
+  std::string bucket =
+      options.bucket.empty() ? "trainyard-" + service.access().region : options.bucket;
   S3Uri source{bucket, name + "/source/sourcedir.tar.gz"};
   auto request = TRY(make_request(options, name, source));
   transfer::S3Client client(service.s3());

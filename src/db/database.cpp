@@ -13,17 +13,24 @@ namespace {
 
 Code code_of(int sqlite_result) {
   switch (sqlite_result & 0xff) {
-    case SQLITE_CONSTRAINT: return Code::conflict;
+    case SQLITE_CONSTRAINT:
+      return Code::conflict;
     case SQLITE_BUSY:
-    case SQLITE_LOCKED: return Code::unavailable;
+    case SQLITE_LOCKED:
+      return Code::unavailable;
     case SQLITE_FULL:
-    case SQLITE_NOMEM: return Code::exhausted;
+    case SQLITE_NOMEM:
+      return Code::exhausted;
     case SQLITE_PERM:
-    case SQLITE_READONLY: return Code::denied;
-    case SQLITE_CANTOPEN: return Code::not_found;
+    case SQLITE_READONLY:
+      return Code::denied;
+    case SQLITE_CANTOPEN:
+      return Code::not_found;
     case SQLITE_NOTADB:
-    case SQLITE_CORRUPT: return Code::invalid;
-    default: return Code::internal;
+    case SQLITE_CORRUPT:
+      return Code::invalid;
+    default:
+      return Code::internal;
   }
 }
 
@@ -34,8 +41,12 @@ Failure fail_sqlite(sqlite3* handle, int result) {
 
 }  // namespace
 
-void Database::Close::operator()(sqlite3* handle) const { sqlite3_close(handle); }
-void Database::Finalize::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+void Database::Close::operator()(sqlite3* handle) const {
+  sqlite3_close(handle);
+}
+void Database::Finalize::operator()(sqlite3_stmt* statement) const {
+  sqlite3_finalize(statement);
+}
 
 Database::Database(sqlite3* handle) : handle_(handle) {}
 Database::Database(Database&&) noexcept = default;
@@ -47,9 +58,9 @@ Database::~Database() {
 Result<Database> Database::open(const std::filesystem::path& path, Durability durability,
                                 std::span<const std::string_view> migrations) {
   sqlite3* handle = nullptr;
-  int result = sqlite3_open_v2(path.c_str(), &handle,
-                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-                               nullptr);
+  int result =
+      sqlite3_open_v2(path.c_str(), &handle,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
   Database database(handle);
   auto doing = fmt::format("opening {}", path.string());
   if (result != SQLITE_OK) {
@@ -111,8 +122,12 @@ void Database::give_back(const std::string& sql, sqlite3_stmt* statement) {
   place->second.reset(statement);
 }
 
-int64_t Database::last_insert_rowid() const { return sqlite3_last_insert_rowid(handle_.get()); }
-int64_t Database::changes() const { return sqlite3_changes64(handle_.get()); }
+int64_t Database::last_insert_rowid() const {
+  return sqlite3_last_insert_rowid(handle_.get());
+}
+int64_t Database::changes() const {
+  return sqlite3_changes64(handle_.get());
+}
 
 Statement::Statement(Database& database, std::string sql, sqlite3_stmt* compiled)
     : database_(&database), sql_(std::move(sql)), compiled_(compiled) {}
@@ -172,7 +187,9 @@ std::string Statement::text(int column) const {
   return bytes == nullptr ? std::string() : std::string(bytes, size);
 }
 
-int64_t Statement::integer(int column) const { return sqlite3_column_int64(compiled_, column); }
+int64_t Statement::integer(int column) const {
+  return sqlite3_column_int64(compiled_, column);
+}
 
 bool Statement::is_null(int column) const {
   return sqlite3_column_type(compiled_, column) == SQLITE_NULL;

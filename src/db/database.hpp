@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SQLite in three small classes: Database, Statement (statement.hpp), Transaction (transaction.hpp).
-// The only folder that includes sqlite3.h.
+// SQLite in three small classes: Database, Statement (statement.hpp), Transaction
+// (transaction.hpp). The only folder that includes sqlite3.h.
 #pragma once
 
 #include <filesystem>

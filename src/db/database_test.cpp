@@ -34,7 +34,11 @@ TEST_F(DatabaseTest, rows_round_trip_with_every_byte) {
   Database database = open(schema).value();
   std::string key("a\0b\xff", 4);
   auto insert = [&] {
-    return database.prepare("INSERT INTO t VALUES (?, ?, ?)").bind_blob(key).bind(7).bind_null().run();
+    return database.prepare("INSERT INTO t VALUES (?, ?, ?)")
+        .bind_blob(key)
+        .bind(7)
+        .bind_null()
+        .run();
   };
   ASSERT_TRUE(insert());
   EXPECT_EQ(insert().error().code, Code::conflict);

@@ -45,15 +45,15 @@ class Engine {
   virtual Capabilities capabilities() const = 0;
 
   // Starts the instance that runs an agent with this assignment; HostSettings are filled in by the
-  // engine. Starting the same (job, attempt, host) again while it lives returns its handle; when its
-  // agent is gone a new agent is started on the same folder and takes over where the other left.
-  // `exhausted`: no capacity now; `unavailable`: try again; others: it can never work.
+  // engine. Starting the same (job, attempt, host) again while it lives returns its handle; when
+  // its agent is gone a new agent is started on the same folder and takes over where the other
+  // left. `exhausted`: no capacity now; `unavailable`: try again; others: it can never work.
   virtual Result<Handle> start(const protocol::Assignment& assignment) = 0;
 
   virtual Result<InstanceState> inspect(const Handle& handle) = 0;
 
-  // Asks the agent to end the script with grace (SIGTERM, 120 s, SIGKILL), upload and report. Returns
-  // at once; asking twice, or one that is gone, is fine.
+  // Asks the agent to end the script with grace (SIGTERM, 120 s, SIGKILL), upload and report.
+  // Returns at once; asking twice, or one that is gone, is fine.
   virtual Result<> stop(const Handle& handle) = 0;
 
   // Ends everything that is left of the instance, at once, and frees what it held, its folder too.

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The contract of engine.hpp, for every engine. The local engine starts a stand-in for the agent that
-// waits for SIGTERM: what an agent does is agent/'s business.
+// The contract of engine.hpp, for every engine. The local engine starts a stand-in for the agent
+// that waits for SIGTERM: what an agent does is agent/'s business.
 #include "engine/engine.hpp"
 
 #include <gtest/gtest.h>
-
 
 #include "base/random.hpp"
 #include "engine/fake_engine.hpp"

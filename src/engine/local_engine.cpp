@@ -28,7 +28,9 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 }
 
 // A handle is the instance's folder; the agent's process is read from the folder.
-fs::path folder_of(const Handle& handle) { return handle.text; }
+fs::path folder_of(const Handle& handle) {
+  return handle.text;
+}
 
 std::optional<ProcessId> find_agent(const fs::path& folder) {
   auto text = read_file(folder / kAgentFile, 4096);
@@ -138,8 +140,8 @@ Result<std::vector<Found>> LocalEngine::recover() {
       for (const auto& host : fs::directory_iterator(attempt.path(), error)) {
         auto number = parse_signed(attempt.path().filename().string());
         if (!number) continue;
-        found.push_back({job.path().filename(), *number, host.path().filename(),
-                         Handle{host.path().string()}});
+        found.push_back(
+            {job.path().filename(), *number, host.path().filename(), Handle{host.path().string()}});
       }
     }
   }

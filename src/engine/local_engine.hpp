@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Instances as processes of this machine: each is a `trainyard agent` in a session of its own, with a
-// folder <jobs dir>/<job>/<attempt>/<host>. The folder is the truth: it holds the assignment and the
-// agent's process id, so that a restarted server finds everything again.
+// Instances as processes of this machine: each is a `trainyard agent` in a session of its own, with
+// a folder <jobs dir>/<job>/<attempt>/<host>. The folder is the truth: it holds the assignment and
+// the agent's process id, so that a restarted server finds everything again.
 #pragma once
 
 #include "base/file.hpp"
@@ -11,7 +11,7 @@ namespace trainyard::engine {
 
 struct LocalEngineOptions {
   fs::path jobs_dir;
-  fs::path program;  // of this very trainyard
+  fs::path program;             // of this very trainyard
   protocol::HostSettings host;  // what every instance gets; job_dir is filled in
 };
 

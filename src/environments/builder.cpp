@@ -30,7 +30,8 @@ Result<Fd> lock(const fs::path& file, const OnProgress& on_progress, const std::
   Fd fd = TRY(open_file(file, O_RDWR | O_CREAT, 0600));
   bool has_told = false;
   while (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK && errno != EINTR) return fail_errno(errno, "locking " + file.string());
+    if (errno != EWOULDBLOCK && errno != EINTR)
+      return fail_errno(errno, "locking " + file.string());
     if (!std::exchange(has_told, true)) on_progress("Waiting for another job that builds it");
     // flock(2) has no timeout that a stop could end.
     std::mutex mutex;
@@ -45,7 +46,8 @@ Result<Fd> lock(const fs::path& file, const OnProgress& on_progress, const std::
 // The lines of uv that say why, without the progress before.
 std::string last_lines(std::string_view output) {
   size_t at = output.find("error:");
-  size_t cross = output.find("\xc3\x97");  // uv begins its explanation of a failed resolution with it
+  size_t cross =
+      output.find("\xc3\x97");  // uv begins its explanation of a failed resolution with it
   size_t from = std::min(at, cross);
   std::string_view text = from == std::string_view::npos ? output : output.substr(from);
   return cut_middle(trim(text), 900);
@@ -63,8 +65,9 @@ Result<fs::path> Builder::uv() const {
   for (const fs::path& candidate : {here / "uv", here / "../tools/bin/uv"}) {
     if (auto found = find_program(candidate.string())) return fs::weakly_canonical(*found);
   }
-  return fail(Code::not_found,
-              "uv is not installed; it builds the Python environments: pip install uv, or --uv PATH");
+  return fail(
+      Code::not_found,
+      "uv is not installed; it builds the Python environments: pip install uv, or --uv PATH");
 }
 
 Environment Builder::describe(const fs::path& folder, const std::string& name,
@@ -97,9 +100,9 @@ Result<Environment> Builder::build(const Recipe& recipe, const OnProgress& on_pr
   TRY(remove_tree(folder));  // half-built by somebody who was killed
   on_progress(fmt::format("Building environment {} ({} packages and what they need)", recipe.name,
                           recipe.packages.size()));
-  TRY(run_uv({"venv", "--no-project", "--python", recipe.interpreter.program.string(),
-              folder.string()},
-             on_progress, stop));
+  TRY(run_uv(
+      {"venv", "--no-project", "--python", recipe.interpreter.program.string(), folder.string()},
+      on_progress, stop));
   std::vector<std::string> install{"pip", "install", "--compile-bytecode", "--python",
                                    environment.python.string()};
   install.insert(install.end(), recipe.packages.begin(), recipe.packages.end());
@@ -152,10 +155,10 @@ Result<fs::path> Builder::make_layer(const Environment& environment, const fs::p
                             fmt::format("home = {}\ninclude-system-site-packages = false\n",
                                         interpreter.parent_path().string())));
   // addsitedir, and not a plain path, so that the .pth files of the shared environment count, too.
-  TRY(write_file_atomically(site_packages / "_trainyard_base.pth",
-                            fmt::format("import site; site.addsitedir({})\n",
-                                        json::serialize(json::value(
-                                            environment.site_packages.string())))));
+  TRY(write_file_atomically(
+      site_packages / "_trainyard_base.pth",
+      fmt::format("import site; site.addsitedir({})\n",
+                  json::serialize(json::value(environment.site_packages.string())))));
   return folder / "bin/python";
 }
 
@@ -164,23 +167,24 @@ Result<> Builder::install(const Environment& environment, const fs::path& layer,
                           std::stop_token stop) const {
   // uv does not look behind a .pth file. What the shared environment holds is given to the resolver
   // as constraints, installed with the rest into the layer from the cache by links, which costs
-  // inodes and no bytes; first those that are satisfied are asked for, to install nothing needlessly.
-  auto check = run_uv({"pip", "install", "--dry-run", "--offline", "--no-index", "--python",
-                       environment.python.string(), "-r", requirements.string()},
-                      [](const std::string&) {}, stop);
+  // inodes and no bytes; first those that are satisfied are asked for, to install nothing
+  // needlessly.
+  auto check = run_uv(
+      {"pip", "install", "--dry-run", "--offline", "--no-index", "--python",
+       environment.python.string(), "-r", requirements.string()},
+      [](const std::string&) {}, stop);
   if (check) {
     on_progress("requirements.txt: all of it is there already");
     return {};
   }
   fs::path constraints = layer / "constraints.txt";
   Command freeze;
-  freeze.arguments = {TRY(uv()).string(), "pip", "freeze", "--python",
-                      environment.python.string()};
+  freeze.arguments = {TRY(uv()).string(), "pip", "freeze", "--python", environment.python.string()};
   Ended frozen = TRY(run(freeze, stop));
   auto plain = [&](bool is_constrained) {
-    std::vector<std::string> arguments{"pip", "install", "--python",
-                                       (layer / "bin/python").string(), "--only-binary", ":all:",
-                                       "-r", requirements.string()};
+    std::vector<std::string> arguments{
+        "pip",           "install", "--python", (layer / "bin/python").string(),
+        "--only-binary", ":all:",   "-r",       requirements.string()};
     if (is_constrained) {
       arguments.insert(arguments.end(), {"--constraint", constraints.string()});
     }
@@ -206,8 +210,8 @@ Result<std::vector<Environment>> Builder::list() const {
     if (!document) continue;
     Interpreter interpreter{json::find_string(*document, "python").value_or(""), "",
                             json::find_string(*document, "prefix").value_or("")};
-    all.push_back(describe(entry.path(), json::find_string(*document, "name").value_or(""),
-                           interpreter));
+    all.push_back(
+        describe(entry.path(), json::find_string(*document, "name").value_or(""), interpreter));
   }
   std::sort(all.begin(), all.end(),
             [](const Environment& a, const Environment& b) { return a.folder < b.folder; });

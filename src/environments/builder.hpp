@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Builds environments with uv. Each is a folder <environments dir>/<key>, complete once it holds
-// ready.json; uv's cache lies beside, on the same file system, so that files are linked, not copied.
+// ready.json; uv's cache lies beside, on the same file system, so that files are linked, not
+// copied.
 #pragma once
 
 #include <functional>
@@ -12,8 +13,8 @@ namespace trainyard::environments {
 
 // A built environment: a virtual environment with fixed paths. Read-only for jobs.
 struct Environment {
-  fs::path folder;  // <environments dir>/<key>
-  fs::path python;  // folder/bin/python
+  fs::path folder;              // <environments dir>/<key>
+  fs::path python;              // folder/bin/python
   fs::path interpreter_prefix;  // of the base interpreter; a sandbox must show it too
   fs::path site_packages;
   std::string name;
@@ -35,13 +36,13 @@ class Builder {
   Result<Environment> ensure(const Recipe& recipe, const OnProgress& on_progress,
                              std::stop_token stop) const;
 
-  // A per-job virtual environment at `folder` over the shared one: a few small files, no copying. pip
-  // in the job writes here. Returns the path of its Python.
+  // A per-job virtual environment at `folder` over the shared one: a few small files, no copying.
+  // pip in the job writes here. Returns the path of its Python.
   Result<fs::path> make_layer(const Environment& environment, const fs::path& folder) const;
 
-  // Installs the requirements file into the layer from uv's cache, wheels only, so that no code of a
-  // package runs here. What the shared environment has already counts as installed. `invalid` with
-  // uv's words where that is not possible.
+  // Installs the requirements file into the layer from uv's cache, wheels only, so that no code of
+  // a package runs here. What the shared environment has already counts as installed. `invalid`
+  // with uv's words where that is not possible.
   Result<> install(const Environment& environment, const fs::path& layer,
                    const fs::path& requirements, const OnProgress& on_progress,
                    std::stop_token stop) const;

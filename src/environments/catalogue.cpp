@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <openssl/evp.h>
 
+#include <toml++/toml.h>
 #include <algorithm>
 #include <set>
 #include <sstream>
-#include <toml++/toml.h>
 
 #include "base/subprocess.hpp"
 #include "base/text.hpp"
@@ -109,7 +109,8 @@ Result<Catalogue> Catalogue::load(const fs::path& toml_file,
       }
     }
     if (entry.framework.empty() || entry.version.empty() || entry.pythons.empty()) {
-      return fail(Code::invalid, "{}, line {}: an [[environment]] needs framework, version, pythons",
+      return fail(Code::invalid,
+                  "{}, line {}: an [[environment]] needs framework, version, pythons",
                   toml_file.string(), table->source().begin.line);
     }
     catalogue.entries_.push_back(std::move(entry));
@@ -122,7 +123,9 @@ Result<Recipe> Catalogue::make_recipe(const Entry& entry, const std::string& ask
   int wanted = number_of(asked_python.empty() ? entry.pythons.front() : asked_python);
   for (const Interpreter& candidate : interpreters_) {
     if (!contains(entry.pythons, candidate.version)) continue;
-    auto distance = [&](const Interpreter& one) { return std::abs(number_of(one.version) - wanted); };
+    auto distance = [&](const Interpreter& one) {
+      return std::abs(number_of(one.version) - wanted);
+    };
     if (best == nullptr || distance(candidate) < distance(*best)) best = &candidate;
   }
   if (best == nullptr) {

@@ -42,8 +42,8 @@ struct Recipe {
   std::string version;       // "2.19.1"
   std::string asked_python;  // "3.12"; empty: any
   Interpreter interpreter;
-  std::vector<std::string> packages;  // pip requirements
-  std::string module;                 // SM_FRAMEWORK_MODULE
+  std::vector<std::string> packages;             // pip requirements
+  std::string module;                            // SM_FRAMEWORK_MODULE
   std::map<std::string, std::string> variables;  // set for every script of this framework
 
   std::string key() const;  // hash of interpreter and packages: the folder's name

@@ -33,8 +33,9 @@ std::string resolved(std::string_view text) {
 }  // namespace
 
 TEST(ImageUri, the_forms_of_aws_and_of_the_command_line) {
-  EXPECT_EQ(parsed("763104351884.dkr.ecr.us-west-2.amazonaws.com/tensorflow-training:2.19-cpu-py312"),
-            "tensorflow-training 2.19 cpu 3.12");
+  EXPECT_EQ(
+      parsed("763104351884.dkr.ecr.us-west-2.amazonaws.com/tensorflow-training:2.19-cpu-py312"),
+      "tensorflow-training 2.19 cpu 3.12");
   EXPECT_EQ(parsed("1.dkr.ecr.cn-north-1.amazonaws.com.cn/"
                    "pytorch-training:2.6.0-gpu-py310-cu124-ubuntu22.04-sagemaker"),
             "pytorch-training 2.6.0 gpu 3.10");
@@ -72,12 +73,10 @@ class BuilderTest : public testing::Test {
 
   void script(const std::string& body) {
     ASSERT_TRUE(write_file_atomically(
-        folder_ / "uv", "#!/bin/sh\necho $1 >> " + (folder_ / "calls").string() + "\n" + body + "\n",
-        0755));
+        folder_ / "uv",
+        "#!/bin/sh\necho $1 >> " + (folder_ / "calls").string() + "\n" + body + "\n", 0755));
   }
-  std::string calls() {
-    return replace_all(read_file(folder_ / "calls").value_or(""), "\n", " ");
-  }
+  std::string calls() { return replace_all(read_file(folder_ / "calls").value_or(""), "\n", " "); }
   Builder builder() { return Builder(folder_ / "environments", folder_ / "uv"); }
 
   fs::path folder_ = fs::temp_directory_path() / ("trainyard-" + random_hex(8));
@@ -96,7 +95,9 @@ TEST_F(BuilderTest, an_environment_is_built_once) {
 }
 
 TEST_F(BuilderTest, a_failure_says_what_uv_said_and_the_next_build_begins_anew) {
-  script("case $1 in venv) mkdir -p $5;; pip) echo 'Resolved 3'; echo 'error: no such one'; exit 1;; esac");
+  script(
+      "case $1 in venv) mkdir -p $5;; pip) echo 'Resolved 3'; echo 'error: no such one'; exit 1;; "
+      "esac");
   EXPECT_EQ(builder().ensure(recipe_, quiet_, {}).error().message, "error: no such one");
   script("for last; do :; done; case $1 in venv) mkdir $last;; esac");
   EXPECT_TRUE(builder().ensure(recipe_, quiet_, {})) << "mkdir fails where something is left";

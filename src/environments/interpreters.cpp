@@ -21,8 +21,8 @@ std::optional<std::string> version_of_name(const std::string& name) {
   return std::string(name.substr(kPython.size()));
 }
 
-// Programs named python3.N; "python3" links to one of them, and a version manager's shims are scripts
-// with another target.
+// Programs named python3.N; "python3" links to one of them, and a version manager's shims are
+// scripts with another target.
 void add_programs(const fs::path& folder, std::set<fs::path>& seen,
                   std::vector<Interpreter>& found) {
   std::error_code error;
@@ -46,7 +46,8 @@ std::vector<Interpreter> find_interpreters() {
   add_programs("/usr/local/bin", seen, found);
   const char* home = std::getenv("HOME");
   const char* pyenv = std::getenv("PYENV_ROOT");
-  fs::path versions = fs::path(pyenv != nullptr ? pyenv : std::string(home ? home : "") + "/.pyenv");
+  fs::path versions =
+      fs::path(pyenv != nullptr ? pyenv : std::string(home ? home : "") + "/.pyenv");
   std::vector<fs::path> folders;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(versions / "versions", error)) {

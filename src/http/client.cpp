@@ -80,12 +80,17 @@ int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
 
 Code code_of(CURLcode code) {
   switch (code) {
-    case CURLE_OPERATION_TIMEDOUT: return Code::timeout;
+    case CURLE_OPERATION_TIMEDOUT:
+      return Code::timeout;
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL: return Code::invalid;
-    case CURLE_PEER_FAILED_VERIFICATION: return Code::denied;
-    case CURLE_OUT_OF_MEMORY: return Code::exhausted;
-    default: return Code::unavailable;
+    case CURLE_UNSUPPORTED_PROTOCOL:
+      return Code::invalid;
+    case CURLE_PEER_FAILED_VERIFICATION:
+      return Code::denied;
+    case CURLE_OUT_OF_MEMORY:
+      return Code::exhausted;
+    default:
+      return Code::unavailable;
   }
 }
 
@@ -112,8 +117,8 @@ void set(CURL* handle, CURLoption option, Value value) {
 
 void set_method(CURL* handle, const Call& call) {
   uint64_t length = call.source != nullptr ? call.source->length().value_or(0) : call.body.size();
-  bool has_body = call.source != nullptr || !call.body.empty() || call.method == "PUT" ||
-                  call.method == "POST";
+  bool has_body =
+      call.source != nullptr || !call.body.empty() || call.method == "PUT" || call.method == "POST";
   if (has_body) {
     set(handle, CURLOPT_UPLOAD, 1L);
     set(handle, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(length));

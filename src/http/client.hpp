@@ -15,10 +15,10 @@ namespace trainyard::http {
 
 struct Call {
   std::string method = "GET";
-  std::string url;          // absolute; path and query already percent-encoded, sent as they are
-  Headers headers;          // Host and Content-Length are added
-  std::string body;         // sent unless `source` is set
-  Body* source = nullptr;   // streamed body of known length
+  std::string url;         // absolute; path and query already percent-encoded, sent as they are
+  Headers headers;         // Host and Content-Length are added
+  std::string body;        // sent unless `source` is set
+  Body* source = nullptr;  // streamed body of known length
   // Takes response bytes as they come, for any status; an error ends the call with that error. When
   // it is not set the bytes go to Answer::body.
   std::function<Result<>(int status, std::string_view bytes)> sink;

@@ -66,7 +66,8 @@ class RequestBody : public Body {
 namespace {
 
 Response refusal(int status) {
-  return Response{status, {{"Content-Type", "text/plain"}},
+  return Response{status,
+                  {{"Content-Type", "text/plain"}},
                   fmt::format("{} {}\n", status, reason_phrase(status))};
 }
 

@@ -78,8 +78,8 @@ using QueryParameter = std::pair<std::string, std::string>;
 
 struct Request {
   std::string method;
-  std::string path;    // as sent, still percent-encoded, never empty
-  std::string query;   // as sent, without '?'
+  std::string path;   // as sent, still percent-encoded, never empty
+  std::string query;  // as sent, without '?'
   Headers headers;
   Body* body = nullptr;  // never null inside a handler; owned by the server
 

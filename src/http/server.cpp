@@ -152,8 +152,7 @@ class EpollServer : public Server {
       auto found = state.parked.extract(fd);
       if (found.empty()) return;
       state.ready.push_back(std::move(found.mapped()));
-      if (state.idle_workers < state.ready.size() &&
-          state.workers.size() < options_.max_workers) {
+      if (state.idle_workers < state.ready.size() && state.workers.size() < options_.max_workers) {
         state.workers.emplace_back([this] { work(); });
       }
     });

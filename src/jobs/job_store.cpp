@@ -48,9 +48,12 @@ constexpr std::string_view kInstanceColumns =
 
 std::string_view column_of(SortBy sort_by) {
   switch (sort_by) {
-    case SortBy::name: return "name";
-    case SortBy::created: return "created_ms";
-    case SortBy::status: return "status";
+    case SortBy::name:
+      return "name";
+    case SortBy::created:
+      return "created_ms";
+    case SortBy::status:
+      return "status";
   }
   return "created_ms";
 }
@@ -70,19 +73,30 @@ Result<PageEnd> parse_token(const std::string& token) {
 
 std::optional<JobEvent> job_event(const protocol::Event& event) {
   switch (event.kind) {
-    case protocol::EventKind::preparing: return JobEvent::preparing;
-    case protocol::EventKind::downloading: return JobEvent::downloading;
-    case protocol::EventKind::training: return JobEvent::training;
-    case protocol::EventKind::progress: return std::nullopt;
-    case protocol::EventKind::stopping: return JobEvent::stop_requested;
-    case protocol::EventKind::uploading: return JobEvent::uploading;
-    case protocol::EventKind::finished: break;
+    case protocol::EventKind::preparing:
+      return JobEvent::preparing;
+    case protocol::EventKind::downloading:
+      return JobEvent::downloading;
+    case protocol::EventKind::training:
+      return JobEvent::training;
+    case protocol::EventKind::progress:
+      return std::nullopt;
+    case protocol::EventKind::stopping:
+      return JobEvent::stop_requested;
+    case protocol::EventKind::uploading:
+      return JobEvent::uploading;
+    case protocol::EventKind::finished:
+      break;
   }
   switch (event.outcome.value_or(protocol::Outcome::failed)) {
-    case protocol::Outcome::completed: return JobEvent::completed;
-    case protocol::Outcome::failed: return JobEvent::failed;
-    case protocol::Outcome::stopped: return JobEvent::stopped;
-    case protocol::Outcome::max_runtime_exceeded: return JobEvent::max_runtime_exceeded;
+    case protocol::Outcome::completed:
+      return JobEvent::completed;
+    case protocol::Outcome::failed:
+      return JobEvent::failed;
+    case protocol::Outcome::stopped:
+      return JobEvent::stopped;
+    case protocol::Outcome::max_runtime_exceeded:
+      return JobEvent::max_runtime_exceeded;
   }
   return std::nullopt;
 }
@@ -155,8 +169,8 @@ Result<JobPage> JobStore::list(const JobQuery& query) {
     auto row = database.prepare(sql);
     if (!query.name_contains.empty()) row.bind(query.name_contains);
     if (query.status) row.bind(api_name(*query.status));
-    for (const auto& limit : {query.created_after, query.created_before, query.modified_after,
-                              query.modified_before}) {
+    for (const auto& limit :
+         {query.created_after, query.created_before, query.modified_after, query.modified_before}) {
       if (limit) row.bind(to_epoch_ms(*limit));
     }
     if (end) row.bind(end->value).bind(end->name);
@@ -165,10 +179,10 @@ Result<JobPage> JobStore::list(const JobQuery& query) {
     while (TRY(row.step())) {
       if (page.jobs.size() == query.limit) {
         const Job& last = page.jobs.back();
-        std::string value = query.sort_by == SortBy::created ? std::to_string(to_epoch_ms(last.created))
-                            : query.sort_by == SortBy::name
-                                ? last.name
-                                : std::string(api_name(status_of(last.phase)));
+        std::string value =
+            query.sort_by == SortBy::created ? std::to_string(to_epoch_ms(last.created))
+            : query.sort_by == SortBy::name  ? last.name
+                                             : std::string(api_name(status_of(last.phase)));
         page.next_token = to_base64(value + "\n" + last.name);
         break;
       }

@@ -94,7 +94,7 @@ class JobStore {
 
   // `conflict`: the name is in use.
   Result<> create(const NewJob& job);
-  Result<Job> find(const std::string& name);  // not_found
+  Result<Job> find(const std::string& name);    // not_found
   Result<JobPage> list(const JobQuery& query);  // `invalid`: a token that is not ours
 
   // Jobs that are not terminal, oldest first.
@@ -118,8 +118,7 @@ class JobStore {
 
   // Applies the events that are new to this instance, in order, in one transaction with the
   // acknowledged sequence. Events of a terminal job are acknowledged and change nothing.
-  Result<int64_t> take_events(const Instance& instance,
-                              const std::vector<protocol::Event>& events);
+  Result<int64_t> take_events(const Instance& instance, const std::vector<protocol::Event>& events);
 
  private:
   JobStore(db::Database database, const Clock& clock)

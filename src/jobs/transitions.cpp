@@ -22,7 +22,8 @@ Result<Position> position_of(db::Database& database, const std::string& job) {
   row.bind(job);
   if (!TRY(row.step())) return fail(Code::not_found, "no training job '{}'", job);
   auto phase = parse_phase(row.text(0));
-  if (!phase) return fail(Code::internal, "job '{}' is in the unknown phase '{}'", job, row.text(0));
+  if (!phase)
+    return fail(Code::internal, "job '{}' is in the unknown phase '{}'", job, row.text(0));
   return Position{*phase, row.integer(1), row.integer(2)};
 }
 
@@ -30,8 +31,10 @@ Result<> append(db::Database& database, const std::string& job, int64_t number, 
                 int64_t time_ms, std::string_view message) {
   auto insert = database.prepare("INSERT INTO transition VALUES (?, ?, ?, ?, ?, ?)");
   insert.bind(job).bind(number).bind(name(phase)).bind(time_ms);
-  if (is_terminal(phase)) insert.bind(time_ms);
-  else insert.bind_null();
+  if (is_terminal(phase))
+    insert.bind(time_ms);
+  else
+    insert.bind_null();
   return insert.bind(message).run();
 }
 
@@ -58,8 +61,7 @@ Result<bool> move(db::Database& database, const std::string& job, const Happenin
   Position at = TRY(position_of(database, job));
   auto step = next(at.phase, happening.event);
   if (!step) return false;
-  std::string message =
-      happening.message.empty() ? std::string(step->message) : happening.message;
+  std::string message = happening.message.empty() ? std::string(step->message) : happening.message;
   // The agent's clock may be behind; times of one job never run backwards.
   int64_t time_ms = std::max(to_epoch_ms(happening.time), at.start_ms);
   if (step->phase == at.phase) {
@@ -71,8 +73,8 @@ Result<bool> move(db::Database& database, const std::string& job, const Happenin
   TRY(append(database, job, at.number + 1, step->phase, time_ms, message));
   TRY(update_job(database, job, step->phase, time_ms));
   if (is_terminal(step->phase)) {
-    auto finish = database.prepare(
-        "UPDATE job SET failure_reason = ?, has_artifacts = ? WHERE name = ?");
+    auto finish =
+        database.prepare("UPDATE job SET failure_reason = ?, has_artifacts = ? WHERE name = ?");
     // A stopped job has no FailureReason, whatever its script said while it ended.
     bool is_failed = step->phase == Phase::failed;
     finish.bind(is_failed ? happening.failure_reason : std::string());
@@ -85,7 +87,8 @@ Result<> set_message(db::Database& database, const std::string& job, const std::
                      Time now) {
   Position at = TRY(position_of(database, job));
   if (is_terminal(at.phase)) return {};
-  auto update = database.prepare("UPDATE transition SET message = ? WHERE job = ? AND position = ?");
+  auto update =
+      database.prepare("UPDATE transition SET message = ? WHERE job = ? AND position = ?");
   TRY(update.bind(message).bind(job).bind(at.number).run());
   auto touch = database.prepare("UPDATE job SET modified_ms = max(modified_ms, ?) WHERE name = ?");
   return touch.bind(to_epoch_ms(now)).bind(job).run();

@@ -61,8 +61,7 @@ Result<std::unique_ptr<LogStore>> LogStore::open(const fs::path& file, const Clo
 
 Result<> LogStore::create_stream(const std::string& name) {
   return database_.with([&](db::Database& database) -> Result<> {
-    auto insert =
-        database.prepare("INSERT OR IGNORE INTO stream (name, created_ms) VALUES (?, ?)");
+    auto insert = database.prepare("INSERT OR IGNORE INTO stream (name, created_ms) VALUES (?, ?)");
     return insert.bind(name).bind(to_epoch_ms(clock_.now())).run();
   });
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Log streams of instances in SQLite (logs.db): events and the offset up to which the instance's log
-// file was taken change in one transaction, so nothing is lost or doubled. Thread-safe.
+// Log streams of instances in SQLite (logs.db): events and the offset up to which the instance's
+// log file was taken change in one transaction, so nothing is lost or doubled. Thread-safe.
 #pragma once
 
 #include <cstdint>

@@ -16,7 +16,8 @@ int status_of(const Result<int>& result) {
 }
 
 // A command that talks to the service that is found.
-int with_service(const std::string& data_dir, const std::function<Result<int>(cli::Service&)>& use) {
+int with_service(const std::string& data_dir,
+                 const std::function<Result<int>(cli::Service&)>& use) {
   auto access = cli::find_access(data_dir);
   if (!access) return status_of(Failure(access.error()));
   cli::Service service(*access);
@@ -60,8 +61,8 @@ void add_train(CLI::App& app, const Defaults& defaults, Run& run) {
   };
   auto options = std::make_shared<Options>();
   options->data_dir = defaults.data_dir;
-  auto* command = add_command(app, "train", "Train a script and follow it to its end",
-                              options->data_dir);
+  auto* command =
+      add_command(app, "train", "Train a script and follow it to its end", options->data_dir);
   command->add_option("script", options->script, "train.py, or a shell script")->required();
   command->add_option("--framework,--image", options->image, "tensorflow:2.19, or an image URI")
       ->required();
@@ -76,9 +77,10 @@ void add_train(CLI::App& app, const Defaults& defaults, Run& run) {
       ->capture_default_str();
   command->add_flag("--detach", options->is_detached, "Do not follow");
   command->add_flag("--json", options->as_json, "The job's description as JSON at the end");
-  command->footer("trainyard train train.py --framework tensorflow:2.19 "
-                  "--channel train=s3://my-bucket/train --hp epochs=3\n"
-                  "Exit status: 0 completed, 1 failed, 2 stopped.");
+  command->footer(
+      "trainyard train train.py --framework tensorflow:2.19 "
+      "--channel train=s3://my-bucket/train --hp epochs=3\n"
+      "Exit status: 0 completed, 1 failed, 2 stopped.");
   command->callback([options, &run] {
     run = [options] {
       return with_service(options->data_dir,
@@ -128,8 +130,8 @@ void add_describe_logs_stop(CLI::App& app, const Defaults& defaults, Run& run) {
         return cli::describe_job(service, options.name, options.as_json);
       });
   describe->add_flag("--json", describe_options->as_json, "As JSON, as DescribeTrainingJob has it");
-  auto [logs, logs_options] =
-      add("logs", "Print a training job's log", [](cli::Service& service, const JobCommand& options) {
+  auto [logs, logs_options] = add(
+      "logs", "Print a training job's log", [](cli::Service& service, const JobCommand& options) {
         return cli::print_logs(service, options.name, options.is_following);
       });
   logs->add_flag("-f,--follow", logs_options->is_following, "Until the job ends");
@@ -147,9 +149,11 @@ void add_environments(CLI::App& app, const Defaults& defaults, Run& run) {
   auto* command = app.add_subcommand("environments", "The managed Python environments");
   command->require_subcommand(0, 1);
   command->add_option("--environments", options->file, "TOML file that lists them")
-      ->envname("TRAINYARD_ENVIRONMENTS")->capture_default_str();
+      ->envname("TRAINYARD_ENVIRONMENTS")
+      ->capture_default_str();
   command->add_option("--environments-dir", options->folder, "Where they are built")
-      ->envname("TRAINYARD_ENVIRONMENTS_DIR")->capture_default_str();
+      ->envname("TRAINYARD_ENVIRONMENTS_DIR")
+      ->capture_default_str();
   command->add_option("--uv", options->uv, "The uv program")->envname("TRAINYARD_UV");
   command->add_flag("--json", options->as_json, "As JSON");
   command->callback([=, &run] {
@@ -158,14 +162,12 @@ void add_environments(CLI::App& app, const Defaults& defaults, Run& run) {
   command->add_subcommand("list", "Show what there is (the default)");
   auto* prepare = command->add_subcommand("prepare", "Build one now, not at its first job");
   prepare->add_option("image", *target, "tensorflow:2.19, or an image URI")->required();
-  prepare->callback([=, &run] {
-    run = [=] { return status_of(cli::prepare_environment(*options, *target)); };
-  });
+  prepare->callback(
+      [=, &run] { run = [=] { return status_of(cli::prepare_environment(*options, *target)); }; });
   auto* remove = command->add_subcommand("remove", "Delete a built one");
   remove->add_option("name", *target, "As listed")->required();
-  remove->callback([=, &run] {
-    run = [=] { return status_of(cli::remove_environment(*options, *target)); };
-  });
+  remove->callback(
+      [=, &run] { run = [=] { return status_of(cli::remove_environment(*options, *target)); }; });
 }
 
 }  // namespace

@@ -34,8 +34,8 @@ std::string default_data_dir() {
 // Installed beside the program, or in the checkout that it was built in.
 std::string default_environments_file() {
   fs::path here = own_program().parent_path();
-  for (const fs::path& candidate : {here / "../share/trainyard/environments.toml",
-                                    here / "../../config/environments.toml"}) {
+  for (const fs::path& candidate :
+       {here / "../share/trainyard/environments.toml", here / "../../config/environments.toml"}) {
     std::error_code error;
     if (fs::exists(candidate, error)) return fs::canonical(candidate, error).string();
   }
@@ -70,9 +70,8 @@ void add_serve(CLI::App& app, Run& run) {
                     "Listen without TLS on an address that others reach");
   command->set_config("--config", "", "TOML file with these settings under [serve]")
       ->envname("TRAINYARD_CONFIG");
-  command->callback([options, &run] {
-    run = [options] { return status_of(trainyard::serve(*options)); };
-  });
+  command->callback(
+      [options, &run] { run = [options] { return status_of(trainyard::serve(*options)); }; });
 }
 
 // Started by the engine and by agents, not by people.
@@ -87,9 +86,8 @@ void add_internal(CLI::App& app, Run& run) {
   auto* supervise = app.add_subcommand("supervise", "Run a job's processes");
   supervise->add_option("file", *file)->required();
   supervise->group("");
-  supervise->callback([file, &run] {
-    run = [file] { return trainyard::sandbox::supervise(*file); };
-  });
+  supervise->callback(
+      [file, &run] { run = [file] { return trainyard::sandbox::supervise(*file); }; });
 }
 
 }  // namespace

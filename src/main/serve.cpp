@@ -26,8 +26,8 @@ namespace {
 Result<http::ServerOptions> parse_listen(const ServeOptions& serve) {
   std::string_view listen = serve.listen;
   size_t colon = listen.rfind(':');
-  auto port = colon == std::string_view::npos ? std::nullopt
-                                              : parse_unsigned(listen.substr(colon + 1));
+  auto port =
+      colon == std::string_view::npos ? std::nullopt : parse_unsigned(listen.substr(colon + 1));
   if (!port || *port > 65535) {
     return fail(Code::invalid, "--listen takes ADDRESS:PORT, such as 127.0.0.1:4600");
   }
@@ -140,8 +140,8 @@ Result<> serve(const ServeOptions& options) {
   auto logs = TRY(logs::LogStore::open(data_dir / "logs.db", clock));
   engine::LocalEngine engine(engine_options(options, data_dir));
 
-  // The scheduler needs the port, and requests need the scheduler: those that come before it is there
-  // wait for nothing, for its first look sees all jobs.
+  // The scheduler needs the port, and requests need the scheduler: those that come before it is
+  // there wait for nothing, for its first look sees all jobs.
   std::atomic<scheduler::Scheduler*> awake = nullptr;
   auto wake = [&] {
     if (auto* running = awake.load()) running->wake();

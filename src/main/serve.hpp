@@ -10,15 +10,15 @@ namespace trainyard {
 
 struct ServeOptions {
   std::string listen = "127.0.0.1:4600";
-  std::string data_dir;          // made where it does not exist
-  std::string ready_file;        // empty: none
+  std::string data_dir;    // made where it does not exist
+  std::string ready_file;  // empty: none
   std::string region = "us-west-2";
   std::string account_id = "123456789012";
   size_t max_running_jobs = 2;
   std::string isolation = "auto";  // auto, sandbox, process
   std::string environments_file;
-  std::string environments_dir;  // empty: <data dir>/environments
-  std::string uv;                // empty: looked up
+  std::string environments_dir;   // empty: <data dir>/environments
+  std::string uv;                 // empty: looked up
   bool allow_plain_http = false;  // on an address that others reach
 };
 

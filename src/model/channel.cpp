@@ -44,9 +44,15 @@ std::optional<Enum> value_in(const Names<Enum, N>& names, std::string_view wante
 
 }  // namespace
 
-std::string_view api_name(InputMode mode) { return name_in(kInputModes, mode); }
-std::string_view api_name(S3DataType type) { return name_in(kDataTypes, type); }
-std::string_view api_name(Distribution distribution) { return name_in(kDistributions, distribution); }
+std::string_view api_name(InputMode mode) {
+  return name_in(kInputModes, mode);
+}
+std::string_view api_name(S3DataType type) {
+  return name_in(kDataTypes, type);
+}
+std::string_view api_name(Distribution distribution) {
+  return name_in(kDistributions, distribution);
+}
 
 std::optional<InputMode> parse_input_mode(std::string_view name) {
   return value_in(kInputModes, name);

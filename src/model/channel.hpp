@@ -19,8 +19,8 @@ struct Channel {
   S3DataType data_type = S3DataType::prefix;
   Distribution distribution = Distribution::fully_replicated;
   InputMode input_mode = InputMode::file;
-  std::string content_type;  // empty: not given
-  bool is_gzip = false;      // CompressionType Gzip
+  std::string content_type;   // empty: not given
+  bool is_gzip = false;       // CompressionType Gzip
   bool is_record_io = false;  // RecordWrapperType RecordIO
   std::optional<int64_t> shuffle_seed;
 };

@@ -18,8 +18,7 @@ struct Row {
 
 constexpr std::string_view kPreparing = "Preparing the instances for training";
 constexpr std::string_view kDownloading = "Downloading input data";
-constexpr std::string_view kTraining =
-    "Training image download completed. Training in progress.";
+constexpr std::string_view kTraining = "Training image download completed. Training in progress.";
 constexpr std::string_view kUploading = "Uploading generated training model";
 constexpr std::string_view kStopping = "Stopping the training job";
 constexpr std::string_view kCompleted = "Training job completed";
@@ -89,10 +88,12 @@ constexpr std::array kPhases = {
 constexpr std::array<std::string_view, 5> kStatuses = {"InProgress", "Completed", "Failed",
                                                        "Stopping", "Stopped"};
 constexpr std::array<std::string_view, 9> kEvents = {
-    "preparing", "downloading", "training", "uploading", "stop_requested",
+    "preparing", "downloading", "training", "uploading",           "stop_requested",
     "completed", "failed",      "stopped",  "max_runtime_exceeded"};
 
-const PhaseNames& names(Phase phase) { return kPhases[static_cast<size_t>(phase)]; }
+const PhaseNames& names(Phase phase) {
+  return kPhases[static_cast<size_t>(phase)];
+}
 
 }  // namespace
 
@@ -103,16 +104,24 @@ std::optional<Step> next(Phase phase, JobEvent event) {
   return std::nullopt;
 }
 
-JobStatus status_of(Phase phase) { return names(phase).status; }
+JobStatus status_of(Phase phase) {
+  return names(phase).status;
+}
 
 bool is_terminal(Phase phase) {
   JobStatus status = status_of(phase);
   return status != JobStatus::in_progress && status != JobStatus::stopping;
 }
 
-std::string_view api_name(Phase phase) { return names(phase).api; }
-std::string_view api_name(JobStatus status) { return kStatuses[static_cast<size_t>(status)]; }
-std::string_view name(Phase phase) { return names(phase).name; }
+std::string_view api_name(Phase phase) {
+  return names(phase).api;
+}
+std::string_view api_name(JobStatus status) {
+  return kStatuses[static_cast<size_t>(status)];
+}
+std::string_view name(Phase phase) {
+  return names(phase).name;
+}
 
 std::optional<Phase> parse_phase(std::string_view name) {
   for (size_t i = 0; i < kPhases.size(); ++i) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The life of a training job as one table: (where it is, what happened) -> where it is then. Messages
-// and names: contract.md D.
+// The life of a training job as one table: (where it is, what happened) -> where it is then.
+// Messages and names: contract.md D.
 //
 //   starting -> downloading -> training -> uploading -> completed | failed
 //      |            |             |           |
@@ -31,13 +31,13 @@ enum class Phase {
 };
 
 enum class JobEvent {
-  preparing,       // an instance is up
+  preparing,  // an instance is up
   downloading,
   training,
   uploading,
   stop_requested,  // by a client, or by the agent at the time limit
   completed,
-  failed,          // with a FailureReason
+  failed,  // with a FailureReason
   stopped,
   max_runtime_exceeded,
 };

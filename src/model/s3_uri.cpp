@@ -7,7 +7,8 @@ namespace trainyard {
 
 Result<S3Uri> S3Uri::parse(std::string_view text) {
   constexpr std::string_view kScheme = "s3://";
-  if (!text.starts_with(kScheme)) return fail(Code::invalid, "'{}' does not start with s3://", text);
+  if (!text.starts_with(kScheme))
+    return fail(Code::invalid, "'{}' does not start with s3://", text);
   std::string_view rest = text.substr(kScheme.size());
   size_t slash = std::min(rest.find('/'), rest.size());
   if (slash == 0) return fail(Code::invalid, "'{}' names no bucket", text);

@@ -65,8 +65,8 @@ class Crc32c : public Digest {
   uint32_t value_ = 0xffffffff;
 };
 
-// CRC-64/NVME, reflected polynomial 0x9a6c9329ac4bc9b5, eight bytes a step ("slicing by 8", Kounavis
-// and Berry, 2005). isa-l has it from 2.31 on; Debian 12 ships 2.30.
+// CRC-64/NVME, reflected polynomial 0x9a6c9329ac4bc9b5, eight bytes a step ("slicing by 8",
+// Kounavis and Berry, 2005). isa-l has it from 2.31 on; Debian 12 ships 2.30.
 class Crc64 : public Digest {
  public:
   void add(std::string_view bytes) override {
@@ -157,15 +157,22 @@ size_t digest_size(ChecksumAlgorithm algorithm) {
 
 std::unique_ptr<Digest> make_digest(ChecksumAlgorithm algorithm) {
   switch (algorithm) {
-    case ChecksumAlgorithm::crc32: return std::make_unique<Crc32>();
-    case ChecksumAlgorithm::crc32c: return std::make_unique<Crc32c>();
-    case ChecksumAlgorithm::crc64nvme: return std::make_unique<Crc64>();
-    case ChecksumAlgorithm::sha1: return std::make_unique<OpensslDigest>(EVP_sha1());
-    case ChecksumAlgorithm::sha256: break;
+    case ChecksumAlgorithm::crc32:
+      return std::make_unique<Crc32>();
+    case ChecksumAlgorithm::crc32c:
+      return std::make_unique<Crc32c>();
+    case ChecksumAlgorithm::crc64nvme:
+      return std::make_unique<Crc64>();
+    case ChecksumAlgorithm::sha1:
+      return std::make_unique<OpensslDigest>(EVP_sha1());
+    case ChecksumAlgorithm::sha256:
+      break;
   }
   return std::make_unique<OpensslDigest>(EVP_sha256());
 }
 
-std::unique_ptr<Digest> make_md5() { return std::make_unique<OpensslDigest>(EVP_md5()); }
+std::unique_ptr<Digest> make_md5() {
+  return std::make_unique<OpensslDigest>(EVP_md5());
+}
 
 }  // namespace trainyard::objects

@@ -43,7 +43,8 @@ std::string combine(Word polynomial, const std::vector<PartDigest>& parts) {
   Word whole = 0;
   for (const PartDigest& part : parts) {
     Word crc = 0;
-    for (char byte : part.digest) crc = static_cast<Word>(crc << 8 | static_cast<unsigned char>(byte));
+    for (char byte : part.digest)
+      crc = static_cast<Word>(crc << 8 | static_cast<unsigned char>(byte));
     whole = field.multiply(field.power_of_bytes(part.size), whole) ^ crc;
   }
   std::string digest;

@@ -14,7 +14,8 @@ struct PartDigest {
   uint64_t size = 0;
 };
 
-// CRCs combine without reading the bytes again (zlib's crc32_combine, for any width). Requires a CRC.
+// CRCs combine without reading the bytes again (zlib's crc32_combine, for any width). Requires a
+// CRC.
 std::string combine_crcs(ChecksumAlgorithm algorithm, const std::vector<PartDigest>& parts);
 
 bool is_crc(ChecksumAlgorithm algorithm);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <sys/stat.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -43,8 +43,8 @@ Answer<UploadRow> find_upload(db::Database& database, const std::string& bucket,
                   "upload may have been aborted or completed.");
   }
   UploadRow found;
-  found.upload = {id, key, from_epoch_ms(row.integer(0)),
-                  parse_checksum_algorithm(row.text(3)), row.integer(4) != 0};
+  found.upload = {id, key, from_epoch_ms(row.integer(0)), parse_checksum_algorithm(row.text(3)),
+                  row.integer(4) != 0};
   found.headers = headers_from(row.text(1));
   found.tagging = row.text(2);
   return found;
@@ -57,9 +57,8 @@ Answer<std::vector<PartRow>> find_parts(db::Database& database, const std::strin
   row.bind(id);
   std::vector<PartRow> parts;
   while (TRY(row.step())) {
-    Part part{static_cast<int>(row.integer(0)), static_cast<uint64_t>(row.integer(1)),
-              row.text(2), from_epoch_ms(row.integer(3)),
-              checksum_from(row.optional_text(4))};
+    Part part{static_cast<int>(row.integer(0)), static_cast<uint64_t>(row.integer(1)), row.text(2),
+              from_epoch_ms(row.integer(3)), checksum_from(row.optional_text(4))};
     parts.push_back({std::move(part), row.text(5)});
   }
   return parts;
@@ -102,7 +101,8 @@ Result<> append_file(const fs::path& source, int target, uint64_t size) {
   return {};
 }
 
-// md5 of the parts' md5s, with their count: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
+// md5 of the parts' md5s, with their count:
+// https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
 std::string multipart_etag(const std::vector<PartRow>& parts) {
   auto md5 = make_md5();
   for (const PartRow& row : parts) md5->add(from_hex(row.part.etag).value_or(""));
@@ -136,8 +136,10 @@ Answer<Upload> ObjectStore::begin_upload(const std::string& bucket, const std::s
     auto insert = database.prepare("INSERT INTO upload VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
     insert.bind(upload.id).bind(bucket).bind_blob(key).bind(to_epoch_ms(upload.started));
     insert.bind(to_text(options.headers)).bind(options.tagging);
-    if (options.algorithm) insert.bind(api_name(*options.algorithm));
-    else insert.bind_null();
+    if (options.algorithm)
+      insert.bind(api_name(*options.algorithm));
+    else
+      insert.bind_null();
     TRY(insert.bind(options.is_composite).run());
     return upload;
   });

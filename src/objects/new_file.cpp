@@ -29,8 +29,8 @@ Answer<> check_claims(const Claims& claims, const http::Body& body, const Stored
   if (auto claimed = claimed_checksum(claims, body, algorithm)) {
     auto raw = from_base64(*claimed);
     if (!raw || raw->size() != digest_size(algorithm)) {
-      return refuse("InvalidRequest", fmt::format("Value for {} header is invalid.",
-                                                  header_name(algorithm)));
+      return refuse("InvalidRequest",
+                    fmt::format("Value for {} header is invalid.", header_name(algorithm)));
     }
     if (*claimed != stored.checksum.value) {
       return refuse("BadDigest", fmt::format("The {} you specified did not match the calculated "
@@ -44,8 +44,7 @@ Answer<> check_claims(const Claims& claims, const http::Body& body, const Stored
       return refuse("InvalidDigest", "The Content-MD5 you specified was invalid.");
     }
     if (*raw != stored.md5) {
-      return refuse("BadDigest",
-                    "The Content-MD5 you specified did not match what we received.");
+      return refuse("BadDigest", "The Content-MD5 you specified did not match what we received.");
     }
   }
   return {};

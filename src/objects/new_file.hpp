@@ -12,7 +12,8 @@ namespace trainyard::objects {
 // Where the bytes of the file with this random name are: "3f/3f9a…".
 fs::path path_of(const fs::path& folder, std::string_view name);
 
-// Unlinks the file unless it is kept. What a killed process leaves behind is swept at the next start.
+// Unlinks the file unless it is kept. What a killed process leaves behind is swept at the next
+// start.
 class NewFile {
  public:
   static Result<NewFile> create(const fs::path& folder);

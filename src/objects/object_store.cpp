@@ -20,9 +20,7 @@ namespace {
 bool is_bucket_name(std::string_view name) {
   // https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
   if (name.size() < 3 || name.size() > 63) return false;
-  auto is_letter_or_digit = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-  };
+  auto is_letter_or_digit = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
   bool is_made_of = std::all_of(name.begin(), name.end(), [&](char c) {
     return is_letter_or_digit(c) || c == '-' || c == '.';
   });
@@ -44,11 +42,10 @@ Answer<> check_key(std::string_view key) {
   return {};
 }
 
-Result<std::unique_ptr<ObjectStore>> ObjectStore::open(const fs::path& folder,
-                                                       const Clock& clock) {
+Result<std::unique_ptr<ObjectStore>> ObjectStore::open(const fs::path& folder, const Clock& clock) {
   TRY(make_directories(folder / "objects", 0700));
-  auto database = TRY(
-      db::Database::open(folder / "objects.db", db::Durability::power_loss, kMigrations));
+  auto database =
+      TRY(db::Database::open(folder / "objects.db", db::Durability::power_loss, kMigrations));
   return std::unique_ptr<ObjectStore>(
       new ObjectStore(folder / "objects", std::move(database), clock));
 }
@@ -130,8 +127,8 @@ Answer<std::vector<Bucket>> ObjectStore::buckets() {
   });
 }
 
-Answer<Object> ObjectStore::put(const std::string& bucket, const std::string& key,
-                                http::Body& body, const PutOptions& options) {
+Answer<Object> ObjectStore::put(const std::string& bucket, const std::string& key, http::Body& body,
+                                const PutOptions& options) {
   TRY(check_key(key));
   TRY(check_bucket(bucket));
   Stored stored = TRY(store_body(folder_, body, options.claims));
@@ -159,8 +156,8 @@ Answer<Object> ObjectStore::put(const std::string& bucket, const std::string& ke
 Answer<Object> ObjectStore::head(const std::string& bucket, const std::string& key) {
   return database_.with([&](db::Database& database) -> Answer<Object> {
     TRY(require_bucket(database, bucket));
-    auto row = database.prepare(fmt::format(
-        "SELECT {} FROM object WHERE bucket = ? AND key = ?", kObjectColumns));
+    auto row = database.prepare(
+        fmt::format("SELECT {} FROM object WHERE bucket = ? AND key = ?", kObjectColumns));
     row.bind(bucket).bind_blob(key);
     if (!TRY(row.step())) return no_such_key();
     return read_object(row);
@@ -171,8 +168,8 @@ Answer<OpenObject> ObjectStore::open_object(const std::string& bucket, const std
   // The file is opened under the lock: afterwards a concurrent replacement may unlink it.
   return database_.with([&](db::Database& database) -> Answer<OpenObject> {
     TRY(require_bucket(database, bucket));
-    auto row = database.prepare(fmt::format(
-        "SELECT {} FROM object WHERE bucket = ? AND key = ?", kObjectColumns));
+    auto row = database.prepare(
+        fmt::format("SELECT {} FROM object WHERE bucket = ? AND key = ?", kObjectColumns));
     row.bind(bucket).bind_blob(key);
     if (!TRY(row.step())) return no_such_key();
     auto file = open_file(path_of(folder_, row.text(7)), O_RDONLY);

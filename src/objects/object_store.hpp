@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Buckets and objects on this machine's disk. Metadata is in SQLite (objects.db), each object's bytes
-// in one plain file with a random name below objects/, never rewritten: replacing an object is a new
-// file and a new row. So a reader sees the old object or the new one, no key can name a file, and an
-// open descriptor is a snapshot. Thread-safe.
+// Buckets and objects on this machine's disk. Metadata is in SQLite (objects.db), each object's
+// bytes in one plain file with a random name below objects/, never rewritten: replacing an object
+// is a new file and a new row. So a reader sees the old object or the new one, no key can name a
+// file, and an open descriptor is a snapshot. Thread-safe.
 //
 // Crashes: bytes are on disk before the row is committed; files without a row (an upload that did
 // not come to its end, a removed object) are swept at the next start.
@@ -47,8 +47,8 @@ struct Bucket {
   Time created;
 };
 
-// "x-amz-checksum-crc32: <value>"; of a multipart upload either over the whole object or, `is_composite`,
-// over its parts' checksums, with "-<parts>" at the end.
+// "x-amz-checksum-crc32: <value>"; of a multipart upload either over the whole object or,
+// `is_composite`, over its parts' checksums, with "-<parts>" at the end.
 struct Checksum {
   ChecksumAlgorithm algorithm = ChecksumAlgorithm::crc64nvme;
   std::string value;  // base64
@@ -60,7 +60,8 @@ struct Object {
   uint64_t size = 0;
   std::string etag;  // without quotes
   Time modified;
-  // What a GET answers beside the bytes: content-type, content-encoding, x-amz-meta-*, …; lower case.
+  // What a GET answers beside the bytes: content-type, content-encoding, x-amz-meta-*, …; lower
+  // case.
   std::map<std::string, std::string> headers;
   std::optional<Checksum> checksum;
   std::string tagging;  // as x-amz-tagging sends it: "a=1&b=2"
@@ -73,15 +74,15 @@ struct OpenObject {
 
 // If-Match and If-None-Match of a write.
 struct WriteCondition {
-  std::optional<std::string> if_match;       // an ETag that the object must have
-  bool if_absent = false;                    // If-None-Match: *
+  std::optional<std::string> if_match;  // an ETag that the object must have
+  bool if_absent = false;               // If-None-Match: *
 };
 
 // What a client says about the bytes it sends.
 struct Claims {
   std::optional<ChecksumAlgorithm> algorithm;  // to compute and keep; default CRC64NVME
-  std::optional<std::string> checksum;         // base64, as a header; trailers are looked up in the body
-  std::optional<std::string> md5;              // Content-MD5, base64
+  std::optional<std::string> checksum;  // base64, as a header; trailers are looked up in the body
+  std::optional<std::string> md5;       // Content-MD5, base64
 };
 
 struct PutOptions {
@@ -99,7 +100,7 @@ struct ListQuery {
 };
 
 struct Listing {
-  std::vector<Object> objects;             // without headers
+  std::vector<Object> objects;  // without headers
   std::vector<std::string> common_prefixes;
   bool is_truncated = false;
   std::string last;  // the last key or common prefix; `after` of the next page

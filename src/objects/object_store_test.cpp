@@ -86,8 +86,8 @@ TEST_F(ObjectStoreTest, what_is_put_is_got_also_after_a_restart) {
 }
 
 TEST_F(ObjectStoreTest, no_key_names_a_file_outside) {
-  for (std::string key : {"../../etc/passwd", "/abs", "a//b", "a/", ".", "..", "\xc3\xa9/\xf0\x9f",
-                          "objects.db"}) {
+  for (std::string key :
+       {"../../etc/passwd", "/abs", "a//b", "a/", ".", "..", "\xc3\xa9/\xf0\x9f", "objects.db"}) {
     std::string expected = key.find("\xf0\x9f") != std::string::npos ? "InvalidArgument" : "ok";
     EXPECT_EQ(put(key, "<" + key + ">"), expected) << key;
     if (expected == "ok") {
@@ -145,7 +145,8 @@ TEST_F(ObjectStoreTest, conditional_writes) {
 }
 
 TEST_F(ObjectStoreTest, listings_page_through_keys_and_common_prefixes) {
-  for (std::string key : {"a", "b/1", "b/2", "b/c/3", "b0", "c/", "d"}) EXPECT_EQ(put(key, "x"), "ok");
+  for (std::string key : {"a", "b/1", "b/2", "b/c/3", "b0", "c/", "d"})
+    EXPECT_EQ(put(key, "x"), "ok");
   EXPECT_EQ(list({"", "", "", 1000}), "a b/1 b/2 b/c/3 b0 c/ d ");
   EXPECT_EQ(list({"", "/", "", 1000}), "a b0 d [b/] [c/] ");
   EXPECT_EQ(list({"b/", "/", "", 1000}), "b/1 b/2 [b/c/] ");
@@ -193,7 +194,9 @@ TEST_F(ObjectStoreTest, wrong_completions_are_refused_and_an_abort_leaves_nothin
     parts.push_back({number, store_->put_part("bkt", "k", upload->id, number, body, {})->etag});
   }
   auto complete = [&](std::vector<PartChoice> choice) {
-    return store_->complete_upload("bkt", "k", upload->id, {std::move(choice), {}, {}}).error().code;
+    return store_->complete_upload("bkt", "k", upload->id, {std::move(choice), {}, {}})
+        .error()
+        .code;
   };
   EXPECT_EQ(complete(parts), "EntityTooSmall");
   EXPECT_EQ(complete({parts[1], parts[0]}), "InvalidPartOrder");

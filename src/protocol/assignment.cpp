@@ -32,12 +32,9 @@ json::object to_json(const Channel& channel) {
 }
 
 json::object to_json(const ServerAccess& server) {
-  return {{"endpoint", server.endpoint},
-          {"region", server.region},
-          {"access_key", server.access_key},
-          {"secret_key", server.secret_key},
-          {"session_token", server.session_token},
-          {"report_token", server.report_token}};
+  return {{"endpoint", server.endpoint},           {"region", server.region},
+          {"access_key", server.access_key},       {"secret_key", server.secret_key},
+          {"session_token", server.session_token}, {"report_token", server.report_token}};
 }
 
 json::object to_json(const HostSettings& host) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an agent is told about its part of a training job. The engine brings it to the host as a JSON
-// file that only the agent's user can read: it holds credentials.
+// What an agent is told about its part of a training job. The engine brings it to the host as a
+// JSON file that only the agent's user can read: it holds credentials.
 #pragma once
 
 #include <cstdint>
@@ -19,25 +19,25 @@ using StringPairs = std::vector<std::pair<std::string, std::string>>;
 
 // How the agent meets the server: S3 and reports over the same endpoint.
 struct ServerAccess {
-  std::string endpoint;       // "http://127.0.0.1:4600"
+  std::string endpoint;  // "http://127.0.0.1:4600"
   std::string region;
-  std::string access_key;     // of the job, valid while it is not terminal
+  std::string access_key;  // of the job, valid while it is not terminal
   std::string secret_key;
   std::string session_token;
-  std::string report_token;   // bearer token of this attempt's reports
+  std::string report_token;  // bearer token of this attempt's reports
 };
 
 // Where the host keeps things, and how jobs are walled off. Engines fill it in.
 struct HostSettings {
-  std::string job_dir;           // this instance's own folder, made by the engine
-  std::string environments_dir;  // built environments, shared by all jobs of the host
-  std::string environments_file; // environments.toml
-  std::string uv;                // program; empty: look on PATH and beside the binary
-  std::string isolation = "auto";  // auto, sandbox, process
+  std::string job_dir;                    // this instance's own folder, made by the engine
+  std::string environments_dir;           // built environments, shared by all jobs of the host
+  std::string environments_file;          // environments.toml
+  std::string uv;                         // program; empty: look on PATH and beside the binary
+  std::string isolation = "auto";         // auto, sandbox, process
   std::vector<std::string> hidden_paths;  // folders that a job must not see, such as the data dir
-  int64_t memory_limit_bytes = 0;  // 0: none
-  double cpu_limit = 0;            // cores; 0: none
-  std::string cgroup;              // path of the instance's cgroup; empty: none could be made
+  int64_t memory_limit_bytes = 0;         // 0: none
+  double cpu_limit = 0;                   // cores; 0: none
+  std::string cgroup;  // path of the instance's cgroup; empty: none could be made
 };
 
 struct CheckpointTarget {
@@ -56,11 +56,11 @@ struct Assignment {
   std::string image;
   std::vector<std::string> entrypoint;  // ContainerEntrypoint; empty: script mode
   std::vector<std::string> arguments;   // ContainerArguments
-  StringPairs hyperparameters;  // order of the request
+  StringPairs hyperparameters;          // order of the request
   StringPairs environment;
   std::vector<Channel> channels;
-  std::string output_s3_uri;             // S3OutputPath
-  bool is_output_compressed = true;      // OutputDataConfig.CompressionType GZIP
+  std::string output_s3_uri;         // S3OutputPath
+  bool is_output_compressed = true;  // OutputDataConfig.CompressionType GZIP
   std::optional<CheckpointTarget> checkpoint;
   int64_t max_runtime_seconds = 86400;
   bool is_network_isolated = false;

@@ -9,11 +9,12 @@
 //
 //   200 {"acknowledged_sequence":4,"log_offset":1064,"command":"go_on"}
 //
-// Reports repeat until they are acknowledged. Events count from 1 and are taken in order, each once.
-// Log lines stand for the bytes [offset, end) of the instance's log file: the server takes them when
-// `offset` is what it has, else it only answers with the offset it has and the agent sends from
-// there. So a log has no gap and no line twice, whichever side was killed. A report without events
-// and lines asks how things stand. 401: the token is not known, which for an agent means obsolete.
+// Reports repeat until they are acknowledged. Events count from 1 and are taken in order, each
+// once. Log lines stand for the bytes [offset, end) of the instance's log file: the server takes
+// them when `offset` is what it has, else it only answers with the offset it has and the agent
+// sends from there. So a log has no gap and no line twice, whichever side was killed. A report
+// without events and lines asks how things stand. 401: the token is not known, which for an agent
+// means obsolete.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +47,7 @@ struct Event {
   int64_t sequence = 0;  // from 1, without gaps, per attempt and host
   EventKind kind = EventKind::progress;
   int64_t time_ms = 0;
-  std::string message;  // StatusMessage; empty: the status table's own text
+  std::string message;             // StatusMessage; empty: the status table's own text
   std::optional<Outcome> outcome;  // of `finished`
   std::string failure_reason;      // of Outcome::failed: "AlgorithmError: …", at most 1,024 bytes
   bool has_artifacts = false;      // of `finished`: model.tar.gz was uploaded

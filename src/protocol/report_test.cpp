@@ -32,9 +32,9 @@ TEST(Report, malformed_reports_name_the_member) {
   std::string head = R"({"job":"j","attempt":1,"host":"h",)";
   EXPECT_NE(error(head + R"("events":[{"sequence":1,"kind":"dance","time_ms":1}]})").find("dance"),
             std::string::npos);
-  EXPECT_NE(error(head + R"("events":[{"sequence":1,"kind":"finished","time_ms":1}]})")
-                .find("'outcome'"),
-            std::string::npos);
+  EXPECT_NE(
+      error(head + R"("events":[{"sequence":1,"kind":"finished","time_ms":1}]})").find("'outcome'"),
+      std::string::npos);
   EXPECT_NE(error(head + R"("log":{"offset":5,"end":4,"lines":[]}})").find("'log'"),
             std::string::npos);
 }

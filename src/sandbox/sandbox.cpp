@@ -27,7 +27,8 @@ class Arguments {
 // The root holds what programs need and nothing of people: no /home, /root, /srv, /run, /var, /mnt.
 void add_system(Arguments& arguments) {
   arguments.add("--tmpfs", "/");
-  for (const char* name : {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc"}) {
+  for (const char* name :
+       {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc"}) {
     std::error_code error;
     fs::path path(name);
     if (fs::is_symlink(path, error)) {
@@ -111,8 +112,7 @@ Result<> probe() {
   command.timeout = std::chrono::seconds(10);
   Ended ended = TRY(run(command));
   if (ended.exit_code == 0) return {};
-  return fail(Code::denied, "this host does not allow namespaces (bwrap: {})",
-              trim(ended.output));
+  return fail(Code::denied, "this host does not allow namespaces (bwrap: {})", trim(ended.output));
 }
 
 uint32_t user_id_for(std::string_view job) {

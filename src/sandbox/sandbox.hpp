@@ -19,10 +19,10 @@ enum class Isolation {
 
 // What the job's processes see.
 struct Walls {
-  std::string host_name;      // "algo-1"
-  fs::path ml_dir;            // becomes /opt/ml
-  fs::path temporary_dir;     // becomes /tmp
-  fs::path home_dir;          // becomes /home/job
+  std::string host_name;            // "algo-1"
+  fs::path ml_dir;                  // becomes /opt/ml
+  fs::path temporary_dir;           // becomes /tmp
+  fs::path home_dir;                // becomes /home/job
   std::vector<fs::path> read_only;  // shown at their own paths
   std::vector<fs::path> writable;
   std::vector<std::pair<fs::path, std::string>> files;  // read-only files: content's path, shown as

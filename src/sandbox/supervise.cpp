@@ -67,7 +67,9 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 }
 
 // Members of the sandbox itself are not the user's processes.
-bool is_wall(const Process& process) { return process.name == "bwrap"; }
+bool is_wall(const Process& process) {
+  return process.name == "bwrap";
+}
 
 void signal_users_processes(int signal) {
   for (const Process& process : descendants(::getpid())) {
@@ -201,7 +203,8 @@ std::optional<ExitRecord> read_exit(const fs::path& exit_file) {
 }
 
 void kill_tree(const ProcessId& supervisor) {
-  // Killed first, the supervisor cannot report an end that was none; its children are known by then.
+  // Killed first, the supervisor cannot report an end that was none; its children are known by
+  // then.
   auto below = descendants(supervisor.pid);
   send_signal(supervisor, SIGKILL);
   for (const Process& process : below) send_signal(process.id, SIGKILL);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// `trainyard supervise FILE`: the parent of a job's processes. It does as little as possible, so that
-// neither the agent's nor the server's death touches the script: it appends the script's output to a
-// file, passes SIGTERM on once to the user's processes, ends what they leave behind, and writes how
-// it ended. The file:
+// `trainyard supervise FILE`: the parent of a job's processes. It does as little as possible, so
+// that neither the agent's nor the server's death touches the script: it appends the script's
+// output to a file, passes SIGTERM on once to the user's processes, ends what they leave behind,
+// and writes how it ended. The file:
 //
 //   {"command":[…],"variables":[…],"working_dir":"/","log":"…","pid_file":"…","exit_file":"…"}
 #pragma once

@@ -38,8 +38,9 @@ void Scheduler::start() {
         log::error("scheduling", {{"error", looked.error().message}});
       }
       auto deadline = std::chrono::steady_clock::now() + kLookInterval;
-      is_awake_.wait(stop, deadline, [](bool is_awake) { return is_awake; },
-                     [](bool& is_awake) { is_awake = false; });
+      is_awake_.wait(
+          stop, deadline, [](bool is_awake) { return is_awake; },
+          [](bool& is_awake) { is_awake = false; });
     }
   });
 }
@@ -86,16 +87,16 @@ Result<> Scheduler::place(const jobs::Job& job) {
 // Starts what is not started, or whose agent is lost; passes a stop on.
 Result<> Scheduler::watch(const jobs::Job& job, const jobs::Instance& instance) {
   engine::Handle handle{instance.handle};
-  bool is_started = !instance.handle.empty() &&
-                    TRY(engine_.inspect(handle)) != engine::InstanceState::gone;
+  bool is_started =
+      !instance.handle.empty() && TRY(engine_.inspect(handle)) != engine::InstanceState::gone;
   if (!is_started) {
     auto started = engine_.start(TRY(assignment_of(job, instance)));
-    if (!started && (started.error().code == Code::exhausted || is_retryable(started.error().code))) {
+    if (!started &&
+        (started.error().code == Code::exhausted || is_retryable(started.error().code))) {
       return Failure(started.error());  // the next look tries again
     }
     if (!started) {
-      log::error("starting an instance",
-                 {{"job", job.name}, {"error", started.error().message}});
+      log::error("starting an instance", {{"job", job.name}, {"error", started.error().message}});
       TRY(jobs_.apply(job.name, JobEvent::failed, "", std::string(kInternalError)));
       return {};
     }

@@ -25,19 +25,20 @@ class SchedulerTest : public testing::Test {
     clock_.advance(std::chrono::milliseconds(1));
     protocol::Assignment assignment;
     assignment.job_name = name;
-    ASSERT_TRUE(jobs_->create({name, "arn:" + name, "{}",
-                               json::serialize(protocol::to_json(assignment)), "[]",
+    ASSERT_TRUE(jobs_->create({name,
+                               "arn:" + name,
+                               "{}",
+                               json::serialize(protocol::to_json(assignment)),
+                               "[]",
                                {"K" + name, "s", "t"}}));
   }
   void finish(const std::string& name) {
-    for (JobEvent event : {JobEvent::downloading, JobEvent::training, JobEvent::uploading,
-                           JobEvent::completed}) {
+    for (JobEvent event :
+         {JobEvent::downloading, JobEvent::training, JobEvent::uploading, JobEvent::completed}) {
       ASSERT_TRUE(jobs_->apply(name, event).value());
     }
   }
-  std::string_view phase(const std::string& name) {
-    return api_name(jobs_->find(name)->phase);
-  }
+  std::string_view phase(const std::string& name) { return api_name(jobs_->find(name)->phase); }
 
   fs::path folder_ = fs::temp_directory_path() / ("trainyard-" + random_hex(8));
   FakeClock clock_;

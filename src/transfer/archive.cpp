@@ -67,7 +67,8 @@ using Entry = std::unique_ptr<archive_entry, FreeEntry>;
 // libarchive converts names by the thread's locale; names are bytes for us, mostly UTF-8.
 class Utf8Locale {
  public:
-  Utf8Locale() : utf8_(::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)), before_(::uselocale(utf8_)) {}
+  Utf8Locale()
+      : utf8_(::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)), before_(::uselocale(utf8_)) {}
   ~Utf8Locale() {
     ::uselocale(before_);
     if (utf8_ != nullptr) ::freelocale(utf8_);
@@ -157,11 +158,13 @@ class Packer {
   }
 
   Result<> add_header(archive_entry* entry) {
-    if (archive_write_header(tar_.get(), entry) < ARCHIVE_WARN) return failure("writing an archive");
+    if (archive_write_header(tar_.get(), entry) < ARCHIVE_WARN)
+      return failure("writing an archive");
     return {};
   }
 
-  // Exactly `size` bytes, as the header says: a file that grew is cut, one that shrank is filled up.
+  // Exactly `size` bytes, as the header says: a file that grew is cut, one that shrank is filled
+  // up.
   Result<> add_content(int file, uint64_t size) {
     for (uint64_t offset = 0; offset < size;) {
       size_t wanted = static_cast<size_t>(std::min<uint64_t>(buffer_.size(), size - offset));

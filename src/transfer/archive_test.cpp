@@ -44,7 +44,8 @@ TEST_F(ArchiveTest, tar_reads_what_we_pack) {
      "ln -s a link; mkfifo pipe; mkdir empty; "
      "touch $(printf 'n%.0s' $(seq 200)); echo x > 'ü b'");
   pack_input();
-  EXPECT_EQ(sh("gzip -t a.tar.gz && mkdir x && tar xzf a.tar.gz -C x && rm in/pipe && diff -r in x"), "");
+  EXPECT_EQ(
+      sh("gzip -t a.tar.gz && mkdir x && tar xzf a.tar.gz -C x && rm in/pipe && diff -r in x"), "");
   EXPECT_EQ(sh("tar tzf a.tar.gz | head -3"), "1/\n1/variables/\n1/variables/v\n");
 }
 

@@ -18,7 +18,9 @@ std::string as_folder(std::string_view prefix) {
   return std::string(prefix) + (needs_slash ? "/" : "");
 }
 
-bool is_folder_marker(std::string_view key) { return key.empty() || key.ends_with('/'); }
+bool is_folder_marker(std::string_view key) {
+  return key.empty() || key.ends_with('/');
+}
 
 // The path with one '/' between names and none in front, or why no file can have it.
 Result<std::string> safe_path(std::string_view path, const S3Uri& object) {
@@ -41,8 +43,10 @@ Result<std::string> safe_path(std::string_view path, const S3Uri& object) {
 }
 
 Failure collision(const S3Uri& prefix, const std::string& a, const std::string& b) {
-  return fail(Code::invalid, "S3 keys 's3://{0}/{1}' and 's3://{0}/{2}' cannot both be placed in "
-                             "one directory", prefix.bucket, a, b);
+  return fail(Code::invalid,
+              "S3 keys 's3://{0}/{1}' and 's3://{0}/{2}' cannot both be placed in "
+              "one directory",
+              prefix.bucket, a, b);
 }
 
 // A file may not be where another file is, nor where another one needs a folder.

@@ -20,7 +20,8 @@ struct PlannedFile {
 
 struct ChannelPlan {
   std::vector<PlannedFile> files;
-  std::vector<std::string> warnings;  // for the job's log: sibling prefixes, markers that hold bytes
+  std::vector<std::string>
+      warnings;  // for the job's log: sibling prefixes, markers that hold bytes
   uint64_t total_bytes = 0;
 };
 
@@ -33,9 +34,9 @@ std::string local_path(std::string_view prefix, std::string_view key);
 std::vector<ObjectSummary> take_shard(std::vector<ObjectSummary> objects, size_t host_index,
                                       size_t host_count);
 
-// `objects` is the listing of the prefix. "//" and "/./" in a key are what they are to a file system:
-// one '/'. Collisions and names that a file system cannot hold are
-// `invalid`, with a text that follows "ClientError: Data download failed:".
+// `objects` is the listing of the prefix. "//" and "/./" in a key are what they are to a file
+// system: one '/'. Collisions and names that a file system cannot hold are `invalid`, with a text
+// that follows "ClientError: Data download failed:".
 Result<ChannelPlan> plan_channel(const S3Uri& prefix, const std::vector<ObjectSummary>& objects);
 
 }  // namespace trainyard::transfer

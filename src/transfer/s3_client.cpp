@@ -33,11 +33,12 @@ std::string xml_value(const std::string& xml, const char* path) {
 Error to_error(std::string_view method, const S3Uri& target, const http::Answer& answer) {
   std::string code = xml_value(answer.body, "Error/Code");
   std::string message = xml_value(answer.body, "Error/Message");
-  Code kind = answer.status == 404   ? Code::not_found
-              : answer.status == 403 ? Code::denied
+  Code kind = answer.status == 404                           ? Code::not_found
+              : answer.status == 403                         ? Code::denied
               : answer.status >= 500 || answer.status == 429 ? Code::unavailable
                                                              : Code::invalid;
-  return {kind, fmt::format("{} {}: {} {} {}", method, target.text(), answer.status, code, message)};
+  return {kind,
+          fmt::format("{} {}: {} {} {}", method, target.text(), answer.status, code, message)};
 }
 
 // Waits before attempt number `attempt`; false when a stop was requested meanwhile.

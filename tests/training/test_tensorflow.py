@@ -81,9 +81,10 @@ def test_digits_with_the_command_line(tensorflow_service, digits):
     assert "test accuracy:" in run(tensorflow_service, PROGRAM, "logs", "-f", "cli-digits")
     described = json.loads(run(tensorflow_service, PROGRAM, "describe", "--json", "cli-digits"))
     assert described["TrainingJobStatus"] == "Completed"
-    tail = run(tensorflow_service, aws, "logs", "tail", "/aws/sagemaker/TrainingJobs",
-               "--log-stream-name-prefix", "cli-digits/", "--since", "1h")
-    assert "test accuracy:" in tail
+    events = run(tensorflow_service, aws, "logs", "filter-log-events", "--log-group-name",
+                 "/aws/sagemaker/TrainingJobs", "--log-stream-name-prefix", "cli-digits/",
+                 "--filter-pattern", '"test accuracy"', "--output", "json")
+    assert [e["message"].startswith("test accuracy: ") for e in json.loads(events)["events"]] == [True]
     listed = json.loads(run(tensorflow_service, aws, "sagemaker", "list-training-jobs", "--output", "json",
                             "--name-contains", "cli-digits"))
     assert [job["TrainingJobName"] for job in listed["TrainingJobSummaries"]] == ["cli-digits"]

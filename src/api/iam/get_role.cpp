@@ -20,9 +20,8 @@ http::Response get_role(const Account& account, const std::string& role_name,
   xml.add("AssumeRolePolicyDocument", percent_encode(kTrustPolicy));
   xml.add("MaxSessionDuration", 3600).close().close();
   xml.open("ResponseMetadata").add("RequestId", request_id).close().close();
-  return {200,
-          {{"Content-Type", "text/xml"}, {"x-amzn-RequestId", request_id}},
-          std::move(xml).text()};
+  return {
+      200, {{"Content-Type", "text/xml"}, {"x-amzn-RequestId", request_id}}, std::move(xml).text()};
 }
 
 }  // namespace trainyard::api::iam

@@ -50,7 +50,8 @@ JsonReply describe_log_streams(const Services& services, const json::object& req
   auto limit = static_cast<size_t>(
       std::clamp<int64_t>(json::find_integer(request, "limit").value_or(50), 1, 50));
   std::string prefix = json::find_string(request, "logStreamNamePrefix").value_or("");
-  std::string after = from_base64(json::find_string(request, "nextToken").value_or("")).value_or("");
+  std::string after =
+      from_base64(json::find_string(request, "nextToken").value_or("")).value_or("");
   auto streams = services.logs.streams(prefix, after, limit + 1);
   if (!streams) return refuse_json(streams.error());
   json::object document;

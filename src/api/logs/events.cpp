@@ -33,8 +33,9 @@ std::optional<Token> parse_token(std::string_view text) {
   return Token{text[0] == 'b', static_cast<int64_t>(*position)};
 }
 
-// Terms that must all be in the message; -term must not; ?term: at least one of those. "quoted" terms
-// may hold blanks. https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
+// Terms that must all be in the message; -term must not; ?term: at least one of those. "quoted"
+// terms may hold blanks.
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
 class TermFilter {
  public:
   explicit TermFilter(std::string_view pattern) {
@@ -114,15 +115,15 @@ JsonReply get_log_events(const Services& services, const json::object& request) 
   query.stream = json::find_string(request, "logStreamName").value_or("");
   query.start = find_time(request, "startTime");
   query.end = find_time(request, "endTime");
-  query.limit = static_cast<size_t>(
-      std::clamp<int64_t>(json::find_integer(request, "limit").value_or(kMaxEvents), 1,
-                          kMaxEvents));
+  query.limit = static_cast<size_t>(std::clamp<int64_t>(
+      json::find_integer(request, "limit").value_or(kMaxEvents), 1, kMaxEvents));
   query.is_backward = !json::find_bool(request, "startFromHead").value_or(false);
   std::string token_text = json::find_string(request, "nextToken").value_or("");
   int64_t at = -1;  // where an empty page leaves the reader
   if (!token_text.empty()) {
     auto token = parse_token(token_text);
-    if (!token) return refuse_json("InvalidParameterException", "The specified nextToken is invalid.");
+    if (!token)
+      return refuse_json("InvalidParameterException", "The specified nextToken is invalid.");
     query.is_backward = token->is_backward;
     query.from = token->is_backward ? token->position - 1 : token->position;
     at = token->position;
@@ -155,14 +156,15 @@ JsonReply filter_log_events(const Services& services, const json::object& reques
   FilterToken from;
   if (auto text = json::find_string(request, "nextToken")) {
     auto token = parse_filter_token(*text);
-    if (!token) return refuse_json("InvalidParameterException", "The specified nextToken is invalid.");
+    if (!token)
+      return refuse_json("InvalidParameterException", "The specified nextToken is invalid.");
     from = *token;
   }
   auto start_ms = std::max(from.time_ms, json::find_integer(request, "startTime").value_or(0));
   std::vector<LogEvent> merged;
   for (const std::string& stream : *streams) {
-    auto events = services.logs.events({stream, from_epoch_ms(start_ms),
-                                        find_time(request, "endTime"), {}, false, kMaxEvents});
+    auto events = services.logs.events(
+        {stream, from_epoch_ms(start_ms), find_time(request, "endTime"), {}, false, kMaxEvents});
     if (!events && events.error().code == Code::not_found) continue;
     if (!events) return refuse_json(events.error());
     std::move(events->begin(), events->end(), std::back_inserter(merged));

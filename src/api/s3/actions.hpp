@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// S3's actions, each named as in https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html
+// S3's actions, each named as in
+// https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html
 #pragma once
 
 #include "api/s3/call.hpp"

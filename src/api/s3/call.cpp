@@ -13,9 +13,13 @@ using objects::refuse;
 namespace {
 
 // Header fields that are the object's, beside x-amz-meta-*.
-constexpr std::array<std::string_view, 7> kObjectHeaders = {
-    "content-type",     "content-encoding", "content-disposition", "content-language",
-    "cache-control",    "expires",          "x-amz-website-redirect-location"};
+constexpr std::array<std::string_view, 7> kObjectHeaders = {"content-type",
+                                                            "content-encoding",
+                                                            "content-disposition",
+                                                            "content-language",
+                                                            "cache-control",
+                                                            "expires",
+                                                            "x-amz-website-redirect-location"};
 
 std::string bucket_of_host(std::string_view host) {
   host = host.substr(0, host.rfind(':'));
@@ -83,9 +87,13 @@ http::Response xml_response(aws::XmlWriter&& xml) {
   return {200, {{"Content-Type", "application/xml"}}, std::move(xml).text()};
 }
 
-http::Response empty_response(int status) { return {status, {}, std::string()}; }
+http::Response empty_response(int status) {
+  return {status, {}, std::string()};
+}
 
-std::string quote_etag(std::string_view etag) { return fmt::format("\"{}\"", etag); }
+std::string quote_etag(std::string_view etag) {
+  return fmt::format("\"{}\"", etag);
+}
 
 std::string unquote_etag(std::string_view etag) {
   bool is_quoted = etag.size() >= 2 && etag.front() == '"' && etag.back() == '"';
@@ -117,9 +125,9 @@ std::map<std::string, std::string> kept_headers(const http::Headers& headers) {
   std::map<std::string, std::string> kept;
   for (const auto& [name, value] : headers) {
     std::string lower = to_lower(name);
-    bool is_kept = std::find(kObjectHeaders.begin(), kObjectHeaders.end(), lower) !=
-                       kObjectHeaders.end() ||
-                   lower.starts_with("x-amz-meta-");
+    bool is_kept =
+        std::find(kObjectHeaders.begin(), kObjectHeaders.end(), lower) != kObjectHeaders.end() ||
+        lower.starts_with("x-amz-meta-");
     std::string text = lower == "content-encoding" ? without_aws_chunked(value) : value;
     if (is_kept && !text.empty()) kept[lower] = text;
   }
@@ -147,8 +155,7 @@ objects::Answer<Target> parse_copy_source(std::string_view header) {
   return Target{path->substr(0, slash), path->substr(slash + 1)};
 }
 
-int failed_precondition(const Call& call, std::string_view prefix,
-                        const objects::Object& object) {
+int failed_precondition(const Call& call, std::string_view prefix, const objects::Object& object) {
   auto condition = [&](std::string_view name) {
     return call.header(std::string(prefix) + std::string(name));
   };

@@ -20,8 +20,8 @@ struct Target {
   std::string key;     // empty: the bucket itself
 };
 
-// From the path, or where the host is "<bucket>.localhost" or "<bucket>.s3.….amazonaws.com", from both.
-// nullopt: a '%' without two hex digits.
+// From the path, or where the host is "<bucket>.localhost" or "<bucket>.s3.….amazonaws.com", from
+// both. nullopt: a '%' without two hex digits.
 std::optional<Target> parse_target(std::string_view host, std::string_view path);
 
 struct Call {

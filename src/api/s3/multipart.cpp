@@ -19,7 +19,9 @@ objects::Answer<int> part_number(const Call& call) {
   return static_cast<int>(*number);
 }
 
-std::string upload_id(const Call& call) { return call.parameter("uploadId").value_or(""); }
+std::string upload_id(const Call& call) {
+  return call.parameter("uploadId").value_or("");
+}
 
 objects::Answer<std::vector<objects::PartChoice>> read_choices(std::string_view text) {
   pugi::xml_document document;
@@ -50,9 +52,9 @@ Reply create_multipart_upload(const Call& call) {
     }
   }
   // CreateMultipartUpload, ChecksumType: CRC64NVME is always over the full object.
-  bool is_full = equal_ignoring_case(call.header("x-amz-checksum-type").value_or(""),
-                                     "FULL_OBJECT") ||
-                 options.algorithm == objects::ChecksumAlgorithm::crc64nvme;
+  bool is_full =
+      equal_ignoring_case(call.header("x-amz-checksum-type").value_or(""), "FULL_OBJECT") ||
+      options.algorithm == objects::ChecksumAlgorithm::crc64nvme;
   options.is_composite = !is_full;
   auto upload = TRY(call.store.begin_upload(call.bucket, call.key, options));
   aws::XmlWriter xml;
@@ -69,8 +71,8 @@ Reply create_multipart_upload(const Call& call) {
 Reply upload_part(const Call& call) {
   int number = TRY(part_number(call));
   auto claims = TRY(read_claims(call));
-  auto part = TRY(
-      call.store.put_part(call.bucket, call.key, upload_id(call), number, call.body, claims));
+  auto part =
+      TRY(call.store.put_part(call.bucket, call.key, upload_id(call), number, call.body, claims));
   http::Response response = empty_response(200);
   response.headers.add("ETag", quote_etag(part.etag));
   if (part.checksum) {
@@ -91,8 +93,7 @@ Reply upload_part_copy(const Call& call) {
   if (!range) return tl::unexpected(range.error());
   ByteRange bytes = range->value_or(ByteRange{0, found.object.size});
   http::FileBody body({found.file, bytes.offset, bytes.length});
-  auto part =
-      TRY(call.store.put_part(call.bucket, call.key, upload_id(call), number, body, {}));
+  auto part = TRY(call.store.put_part(call.bucket, call.key, upload_id(call), number, body, {}));
   aws::XmlWriter xml;
   xml.open("CopyPartResult", kNamespace).add("ETag", quote_etag(part.etag));
   xml.add("LastModified", format_iso8601(part.modified)).close();
@@ -106,8 +107,7 @@ Reply complete_multipart_upload(const Call& call) {
   completion.checksum = TRY(read_claims(call)).checksum;
   if (auto match = call.header("If-Match")) completion.condition.if_match = unquote_etag(*match);
   completion.condition.if_absent = call.header("If-None-Match").has_value();
-  auto object =
-      TRY(call.store.complete_upload(call.bucket, call.key, upload_id(call), completion));
+  auto object = TRY(call.store.complete_upload(call.bucket, call.key, upload_id(call), completion));
   aws::XmlWriter xml;
   xml.open("CompleteMultipartUploadResult", kNamespace);
   xml.add("Location", fmt::format("/{}/{}", call.bucket, percent_encode(call.key, true)));

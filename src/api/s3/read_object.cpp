@@ -14,7 +14,8 @@ http::Headers headers_of(const Call& call, const objects::Object& object, bool i
                         {"Accept-Ranges", "bytes"}};
   headers.add("Content-Type", "binary/octet-stream");
   for (const auto& [name, value] : object.headers) headers.set(name, value);
-  // GetObject, response-content-type and its kin: a presigned URL may say what it is to come back as.
+  // GetObject, response-content-type and its kin: a presigned URL may say what it is to come back
+  // as.
   for (const char* name : {"content-type", "content-language", "expires", "cache-control",
                            "content-disposition", "content-encoding"}) {
     if (auto value = call.parameter(std::string("response-") + name)) headers.set(name, *value);
@@ -51,9 +52,8 @@ Reply get_object(const Call& call) {
   ByteRange sent = range.value_or(ByteRange{0, object.size});
   if (range) {
     response.status = 206;
-    response.headers.add("Content-Range",
-                         fmt::format("bytes {}-{}/{}", sent.offset, sent.offset + sent.length - 1,
-                                     object.size));
+    response.headers.add("Content-Range", fmt::format("bytes {}-{}/{}", sent.offset,
+                                                      sent.offset + sent.length - 1, object.size));
   }
   if (call.request.method == "HEAD") {
     response.headers.add("Content-Length", std::to_string(sent.length));

@@ -13,8 +13,8 @@ using Action = Reply (*)(const Call&);
 
 enum class Level { service, bucket, object };
 
-// A parameter that must be there ("uploads"), or "" where none of the level's may. The first row that
-// fits is taken.
+// A parameter that must be there ("uploads"), or "" where none of the level's may. The first row
+// that fits is taken.
 struct Route {
   Level level;
   std::string_view method;
@@ -51,13 +51,33 @@ constexpr std::array kRoutes = {
 };
 
 // Parameters that name an action of S3 which is not one of ours.
-constexpr std::array<std::string_view, 27> kOtherActions = {
-    "accelerate", "acl",        "analytics",   "attributes",        "cors",
-    "encryption", "intelligent-tiering",       "inventory",         "legal-hold",
-    "lifecycle",  "logging",    "metrics",     "notification",      "object-lock",
-    "ownershipControls",        "policy",      "policyStatus",      "publicAccessBlock",
-    "replication", "requestPayment",           "restore",           "retention",
-    "select",     "torrent",    "versions",    "website",           "partNumber"};
+constexpr std::array<std::string_view, 27> kOtherActions = {"accelerate",
+                                                            "acl",
+                                                            "analytics",
+                                                            "attributes",
+                                                            "cors",
+                                                            "encryption",
+                                                            "intelligent-tiering",
+                                                            "inventory",
+                                                            "legal-hold",
+                                                            "lifecycle",
+                                                            "logging",
+                                                            "metrics",
+                                                            "notification",
+                                                            "object-lock",
+                                                            "ownershipControls",
+                                                            "policy",
+                                                            "policyStatus",
+                                                            "publicAccessBlock",
+                                                            "replication",
+                                                            "requestPayment",
+                                                            "restore",
+                                                            "retention",
+                                                            "select",
+                                                            "torrent",
+                                                            "versions",
+                                                            "website",
+                                                            "partNumber"};
 
 Level level_of(const Call& call) {
   if (call.bucket.empty()) return Level::service;
@@ -72,9 +92,8 @@ Reply run(const Call& call) {
     if (route.parameter.empty()) {
       for (std::string_view other : kOtherActions) {
         if (call.parameter(std::string(other))) {
-          return objects::refuse("NotImplemented",
-                                 fmt::format("The {} of '?{}' is not supported",
-                                             call.request.method, other));
+          return objects::refuse("NotImplemented", fmt::format("The {} of '?{}' is not supported",
+                                                               call.request.method, other));
         }
       }
     }
@@ -94,7 +113,12 @@ http::Response handle(const http::Request& request, http::Body& body, objects::O
   auto target = parse_target(request.headers.get("Host"), request.path);
   auto parameters = request.query_parameters();
   if (!target || !parameters) return refuse({"InvalidArgument", "The URL is malformed"});
-  Call call{request,        body, store, region, std::move(target->bucket), std::move(target->key),
+  Call call{request,
+            body,
+            store,
+            region,
+            std::move(target->bucket),
+            std::move(target->key),
             {parameters->begin(), parameters->end()}};
   Reply reply = run(call);
   if (!reply) return refuse(reply.error());

@@ -31,8 +31,8 @@ Reply put_object_tagging(const Call& call) {
   std::string tagging;
   for (pugi::xml_node tag : root.child("TagSet").children("Tag")) {
     if (!tagging.empty()) tagging += '&';
-    tagging += percent_encode(tag.child_value("Key")) + "=" +
-               percent_encode(tag.child_value("Value"));
+    tagging +=
+        percent_encode(tag.child_value("Key")) + "=" + percent_encode(tag.child_value("Value"));
   }
   TRY(call.store.set_tagging(call.bucket, call.key, tagging));
   return empty_response(200);

@@ -60,8 +60,7 @@ Reply copy_object(const Call& call) {
       equal_ignoring_case(call.header("x-amz-tagging-directive").value_or("COPY"), "REPLACE");
   objects::PutOptions options;
   options.headers = is_replaced ? kept_headers(call.request.headers) : found.object.headers;
-  options.tagging =
-      has_new_tags ? call.header("x-amz-tagging").value_or("") : found.object.tagging;
+  options.tagging = has_new_tags ? call.header("x-amz-tagging").value_or("") : found.object.tagging;
   options.claims.algorithm =
       objects::parse_checksum_algorithm(call.header("x-amz-checksum-algorithm").value_or(""));
   http::FileBody bytes({found.file, 0, found.object.size});

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Operations_Amazon_SageMaker_Service.html
+// SageMaker's actions, each named as in
+// https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Operations.html
 #pragma once
 
 #include <string_view>

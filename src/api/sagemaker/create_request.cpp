@@ -22,8 +22,8 @@ Shape s3_uri() {
 
 Shape channel() {
   Shape s3_source = structure({
-      {"S3DataType",
-       one_of({"ManifestFile", "S3Prefix", "AugmentedManifestFile", "Converse"}), kRequired},
+      {"S3DataType", one_of({"ManifestFile", "S3Prefix", "AugmentedManifestFile", "Converse"}),
+       kRequired},
       {"S3Uri", s3_uri(), kRequired},
       {"S3DataDistributionType", one_of({"FullyReplicated", "ShardedByS3Key"})},
       {"AttributeNames", list(text(1, 256), 0, 16)},
@@ -76,15 +76,19 @@ const json::object& member(const json::object& object, std::string_view name) {
   return found == nullptr ? kEmpty : *found;
 }
 
-aws::Fault invalid(std::string message) { return {"ValidationException", std::move(message)}; }
+aws::Fault invalid(std::string message) {
+  return {"ValidationException", std::move(message)};
+}
 
 std::optional<aws::Fault> check_channel(const json::object& channel, std::string_view job_mode) {
   std::string name = *json::find_string(channel, "ChannelName");
   const json::object& source = member(channel, "DataSource");
   const json::object* s3 = json::find_object(source, "S3DataSource");
   if (s3 == nullptr) {
-    return invalid(fmt::format("Channel '{}' has no S3DataSource; FileSystemDataSource is not "
-                               "supported", name));
+    return invalid(
+        fmt::format("Channel '{}' has no S3DataSource; FileSystemDataSource is not "
+                    "supported",
+                    name));
   }
   std::string mode = json::find_string(channel, "InputMode").value_or(std::string(job_mode));
   std::string type = *json::find_string(*s3, "S3DataType");
@@ -112,13 +116,15 @@ std::optional<aws::Fault> check_time_limits(const json::object& request) {
   auto max_wait = json::find_integer(stopping, "MaxWaitTimeInSeconds");
   bool is_spot = json::find_bool(request, "EnableManagedSpotTraining").value_or(false);
   if (max_wait && !is_spot) {
-    return invalid("Invalid MaxWaitTimeInSeconds. It is only supported when "
-                   "EnableManagedSpotTraining is set to true");
+    return invalid(
+        "Invalid MaxWaitTimeInSeconds. It is only supported when "
+        "EnableManagedSpotTraining is set to true");
   }
   auto max_runtime = json::find_integer(stopping, "MaxRuntimeInSeconds").value_or(86400);
   if (is_spot && max_wait.value_or(0) < max_runtime) {
-    return invalid("Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal "
-                   "to MaxRuntimeInSeconds");
+    return invalid(
+        "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal "
+        "to MaxRuntimeInSeconds");
   }
   return std::nullopt;
 }
@@ -126,17 +132,21 @@ std::optional<aws::Fault> check_time_limits(const json::object& request) {
 std::optional<aws::Fault> check_resources(const json::object& request) {
   const json::object& resources = member(request, "ResourceConfig");
   if (json::find(resources, "InstanceGroups") != nullptr) {
-    return invalid("ResourceConfig.InstanceGroups is not supported; give InstanceType and "
-                   "InstanceCount");
+    return invalid(
+        "ResourceConfig.InstanceGroups is not supported; give InstanceType and "
+        "InstanceCount");
   }
   if (json::find(resources, "InstanceType") == nullptr) {
-    return invalid("1 validation error detected: Value null at 'resourceConfig.instanceType' "
-                   "failed to satisfy constraint: Member must not be null");
+    return invalid(
+        "1 validation error detected: Value null at 'resourceConfig.instanceType' "
+        "failed to satisfy constraint: Member must not be null");
   }
   auto count = json::find_integer(resources, "InstanceCount").value_or(1);
   if (count != 1) {
-    return invalid(fmt::format("ResourceConfig.InstanceCount {} is not supported; this service "
-                               "runs jobs on one instance", count));
+    return invalid(
+        fmt::format("ResourceConfig.InstanceCount {} is not supported; this service "
+                    "runs jobs on one instance",
+                    count));
   }
   return std::nullopt;
 }
@@ -203,8 +213,7 @@ const Shape& create_training_job_shape() {
             50)},
       {"CheckpointConfig",
        structure({{"S3Uri", s3_uri(), kRequired}, {"LocalPath", text(0, 4096)}})},
-      {"Environment",
-       map(text(0, 512).matching("[a-zA-Z_][a-zA-Z0-9_]*"), text(0, 512), 100)},
+      {"Environment", map(text(0, 512).matching("[a-zA-Z_][a-zA-Z0-9_]*"), text(0, 512), 100)},
       {"RetryStrategy", structure({{"MaximumRetryAttempts", integer(1, 30), kRequired}})},
       {"EnableNetworkIsolation", flag()},
       {"EnableInterContainerTrafficEncryption", flag()},
@@ -218,8 +227,9 @@ std::optional<aws::Fault> check_rules(const json::object& request) {
   if (auto fault = check_resources(request)) return fault;
   const json::object& algorithm = member(request, "AlgorithmSpecification");
   if (json::find_string(algorithm, "TrainingImage").value_or("").empty()) {
-    return invalid("AlgorithmSpecification.TrainingImage is required; AlgorithmName is not "
-                   "supported");
+    return invalid(
+        "AlgorithmSpecification.TrainingImage is required; AlgorithmName is not "
+        "supported");
   }
   std::string mode = *json::find_string(algorithm, "TrainingInputMode");
   std::set<std::string> names;

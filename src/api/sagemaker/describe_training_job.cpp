@@ -60,9 +60,9 @@ void add_times(json::object& document, const jobs::Job& job) {
   if (job.training_start) document["TrainingStartTime"] = to_timestamp(*job.training_start);
   if (job.training_end) document["TrainingEndTime"] = to_timestamp(*job.training_end);
   if (job.training_start && job.training_end) {
-    auto seconds = std::chrono::duration_cast<std::chrono::seconds>(*job.training_end -
-                                                                    *job.training_start)
-                       .count();
+    auto seconds =
+        std::chrono::duration_cast<std::chrono::seconds>(*job.training_end - *job.training_start)
+            .count();
     document["TrainingTimeInSeconds"] = seconds;
     document["BillableTimeInSeconds"] = seconds;
   }
@@ -70,7 +70,9 @@ void add_times(json::object& document, const jobs::Job& job) {
 
 }  // namespace
 
-json::value to_timestamp(Time time) { return static_cast<double>(to_epoch_ms(time)) / 1000.0; }
+json::value to_timestamp(Time time) {
+  return static_cast<double>(to_epoch_ms(time)) / 1000.0;
+}
 
 JsonReply describe_training_job(const Services& services, const json::object& request) {
   if (auto fault = check(request, request_shape())) return tl::unexpected(*fault);
@@ -96,8 +98,8 @@ JsonReply describe_training_job(const Services& services, const json::object& re
   bool is_compressed = json::find_string(output, "CompressionType") != "NONE";
   json::object artifacts;
   if (job->has_artifacts) {
-    artifacts["S3ModelArtifacts"] = fmt::format("{}/{}/output/{}", path, job->name,
-                                                is_compressed ? "model.tar.gz" : "model/");
+    artifacts["S3ModelArtifacts"] =
+        fmt::format("{}/{}/output/{}", path, job->name, is_compressed ? "model.tar.gz" : "model/");
   }
   (*document)["ModelArtifacts"] = std::move(artifacts);
   return json::serialize(*document);

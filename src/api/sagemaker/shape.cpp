@@ -20,9 +20,8 @@ bool matches(std::string_view text, const std::string& pattern) {
 
 // Characters, not bytes: lengths of the API count code points.
 int64_t length_of(std::string_view text) {
-  return std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
-  });
+  return std::count_if(text.begin(), text.end(),
+                       [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
 }
 
 std::string lower_camel(std::string_view name) {
@@ -43,10 +42,10 @@ class Checker {
   std::optional<aws::Fault> result() const {
     if (!wrong_type_.empty()) return aws::Fault{"SerializationException", wrong_type_};
     if (violations_.empty()) return std::nullopt;
-    return aws::Fault{"ValidationException",
-                      fmt::format("{} validation error{} detected: {}", violations_.size(),
-                                  violations_.size() == 1 ? "" : "s",
-                                  fmt::join(violations_, "; "))};
+    return aws::Fault{
+        "ValidationException",
+        fmt::format("{} validation error{} detected: {}", violations_.size(),
+                    violations_.size() == 1 ? "" : "s", fmt::join(violations_, "; "))};
   }
 
   void check(const json::value& value, const Shape& shape, const std::string& path) {
@@ -57,36 +56,58 @@ class Checker {
       return;
     }
     switch (shape.kind) {
-      case Shape::Kind::text: check_text(json::view(value.get_string()), shape, path); break;
-      case Shape::Kind::integer: check_range(value.to_number<int64_t>(), shape, path); break;
-      case Shape::Kind::list: check_list(value.get_array(), shape, path); break;
-      case Shape::Kind::map: check_map(value.get_object(), shape, path); break;
-      case Shape::Kind::structure: check_structure(value.get_object(), shape, path); break;
-      default: break;
+      case Shape::Kind::text:
+        check_text(json::view(value.get_string()), shape, path);
+        break;
+      case Shape::Kind::integer:
+        check_range(value.to_number<int64_t>(), shape, path);
+        break;
+      case Shape::Kind::list:
+        check_list(value.get_array(), shape, path);
+        break;
+      case Shape::Kind::map:
+        check_map(value.get_object(), shape, path);
+        break;
+      case Shape::Kind::structure:
+        check_structure(value.get_object(), shape, path);
+        break;
+      default:
+        break;
     }
   }
 
  private:
   static bool has_type(const json::value& value, Shape::Kind kind) {
     switch (kind) {
-      case Shape::Kind::text: return value.is_string();
-      case Shape::Kind::integer: return value.is_int64();
-      case Shape::Kind::flag: return value.is_bool();
-      case Shape::Kind::list: return value.is_array();
+      case Shape::Kind::text:
+        return value.is_string();
+      case Shape::Kind::integer:
+        return value.is_int64();
+      case Shape::Kind::flag:
+        return value.is_bool();
+      case Shape::Kind::list:
+        return value.is_array();
       case Shape::Kind::map:
-      case Shape::Kind::structure: return value.is_object();
-      case Shape::Kind::anything: break;
+      case Shape::Kind::structure:
+        return value.is_object();
+      case Shape::Kind::anything:
+        break;
     }
     return true;
   }
 
   static std::string_view word(Shape::Kind kind) {
     switch (kind) {
-      case Shape::Kind::text: return "a string";
-      case Shape::Kind::integer: return "an integer";
-      case Shape::Kind::flag: return "a boolean";
-      case Shape::Kind::list: return "a list";
-      default: return "an object";
+      case Shape::Kind::text:
+        return "a string";
+      case Shape::Kind::integer:
+        return "an integer";
+      case Shape::Kind::flag:
+        return "a boolean";
+      case Shape::Kind::list:
+        return "a list";
+      default:
+        return "an object";
     }
   }
 
@@ -98,13 +119,15 @@ class Checker {
   void check_text(std::string_view value, const Shape& shape, const std::string& path) {
     if (!shape.values.empty() &&
         std::find(shape.values.begin(), shape.values.end(), value) == shape.values.end()) {
-      violate(value, path, fmt::format("Member must satisfy enum value set: [{}]",
-                                       fmt::join(shape.values, ", ")));
+      violate(
+          value, path,
+          fmt::format("Member must satisfy enum value set: [{}]", fmt::join(shape.values, ", ")));
     }
     if (!shape.pattern.empty() && !matches(value, shape.pattern)) {
       std::string help = is_local_path(value) ? shape.local_path_help : "";
-      violate(value, path, fmt::format("Member must satisfy regular expression pattern: ^{}{}",
-                                       shape.pattern, help));
+      violate(value, path,
+              fmt::format("Member must satisfy regular expression pattern: ^{}{}", shape.pattern,
+                          help));
     }
     check_length(length_of(value), value, shape, path);
   }
@@ -112,24 +135,24 @@ class Checker {
   void check_length(int64_t length, std::string_view value, const Shape& shape,
                     const std::string& path) {
     if (length < shape.min) {
-      violate(value, path, fmt::format("Member must have length greater than or equal to {}",
-                                       shape.min));
+      violate(value, path,
+              fmt::format("Member must have length greater than or equal to {}", shape.min));
     }
     if (length > shape.max) {
-      violate(value, path, fmt::format("Member must have length less than or equal to {}",
-                                       shape.max));
+      violate(value, path,
+              fmt::format("Member must have length less than or equal to {}", shape.max));
     }
   }
 
   void check_range(int64_t number, const Shape& shape, const std::string& path) {
     std::string value = std::to_string(number);
     if (number < shape.min) {
-      violate(value, path, fmt::format("Member must have value greater than or equal to {}",
-                                       shape.min));
+      violate(value, path,
+              fmt::format("Member must have value greater than or equal to {}", shape.min));
     }
     if (number > shape.max) {
-      violate(value, path, fmt::format("Member must have value less than or equal to {}",
-                                       shape.max));
+      violate(value, path,
+              fmt::format("Member must have value less than or equal to {}", shape.max));
     }
   }
 
@@ -156,9 +179,9 @@ class Checker {
       if (value != nullptr) {
         check(*value, member.shape, member_path);
       } else if (member.is_required) {
-        violations_.push_back(fmt::format(
-            "Value null at '{}' failed to satisfy constraint: Member must not be null",
-            member_path));
+        violations_.push_back(
+            fmt::format("Value null at '{}' failed to satisfy constraint: Member must not be null",
+                        member_path));
       }
     }
   }
@@ -182,10 +205,18 @@ Shape Shape::matching(std::string regex) && {
   return std::move(*this);
 }
 
-Shape text(int64_t min, int64_t max) { return make(Shape::Kind::text, min, max); }
-Shape integer(int64_t min, int64_t max) { return make(Shape::Kind::integer, min, max); }
-Shape flag() { return make(Shape::Kind::flag, 0, INT64_MAX); }
-Shape anything() { return {}; }
+Shape text(int64_t min, int64_t max) {
+  return make(Shape::Kind::text, min, max);
+}
+Shape integer(int64_t min, int64_t max) {
+  return make(Shape::Kind::integer, min, max);
+}
+Shape flag() {
+  return make(Shape::Kind::flag, 0, INT64_MAX);
+}
+Shape anything() {
+  return {};
+}
 
 Shape one_of(std::vector<std::string> values) {
   Shape shape = make(Shape::Kind::text, 0, INT64_MAX);

@@ -26,9 +26,9 @@ struct Shape {
   Kind kind = Kind::anything;
   int64_t min = 0;
   int64_t max = INT64_MAX;
-  std::string pattern;              // ECMAScript, over the whole text; empty: any
-  std::vector<std::string> values;  // of an enum; empty: any
-  std::string local_path_help;      // appended to the pattern's violation for a local path
+  std::string pattern;                   // ECMAScript, over the whole text; empty: any
+  std::vector<std::string> values;       // of an enum; empty: any
+  std::string local_path_help;           // appended to the pattern's violation for a local path
   std::shared_ptr<const Shape> key;      // of a map
   std::shared_ptr<const Shape> element;  // of a list or map
   std::vector<Member> members;           // of a structure
