@@ -21,9 +21,10 @@ PROGRAM = pathlib.Path(os.environ.get("TRAINYARD", ROOT / "build/release/trainya
 class Service:
     """`trainyard serve` with a data dir of its own; can be killed and started again."""
 
-    def __init__(self, folder: pathlib.Path, *arguments: str):
+    def __init__(self, folder: pathlib.Path, *arguments, program=PROGRAM, user=None, environment=None):
         self.folder = folder
         self.arguments = arguments
+        self.program, self.options = program, {"user": user, "group": user, "env": environment}
         self.process = None
         self.port = 0
         self.start()
@@ -33,8 +34,8 @@ class Service:
         ready.unlink(missing_ok=True)
         log = open(self.folder / "server.log", "ab")
         self.process = subprocess.Popen(
-            [PROGRAM, "serve", "--listen", f"127.0.0.1:{self.port}", "--data-dir", self.folder / "data",
-             "--ready-file", ready, *self.arguments], stdout=log, stderr=log)
+            [self.program, "serve", "--listen", f"127.0.0.1:{self.port}", "--data-dir", self.folder / "data",
+             "--ready-file", ready, *self.arguments], stdout=log, stderr=log, **self.options)
         deadline = time.monotonic() + 30
         while not ready.exists():
             if self.process.poll() is not None or time.monotonic() > deadline:

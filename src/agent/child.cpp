@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/child.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 #include <array>
 
 #include "base/text.hpp"
+#include "sandbox/cgroup.hpp"
 #include "sandbox/supervise.hpp"
 
 namespace trainyard::agent {
@@ -19,6 +21,11 @@ namespace trainyard::agent {
 namespace {
 
 constexpr std::chrono::seconds kGrace{120};
+
+std::string group_name(const Context& context) {
+  const protocol::Assignment& assignment = context.assignment;
+  return fmt::format("{}-{}-{}", assignment.job_name, assignment.attempt, assignment.host);
+}
 
 // Everything below belongs to the job's user from now on; links are not followed.
 void give_to(const fs::path& root, uint32_t user) {
@@ -57,6 +64,28 @@ Result<sandbox::Walls> make_walls(const Context& context) {
   return walls;
 }
 
+// The job's control group, "" where there is no limit or this host has no way to set one.
+fs::path memory_group(const Context& context) {
+  int64_t limit = context.assignment.host_settings.memory_limit_bytes;
+  if (limit == 0) return {};
+  auto group = sandbox::make_memory_group(group_name(context), limit);
+  if (group) return *group;
+  context.say(fmt::format("WARNING: the memory limit of {} is not enforced: {}",
+                          format_bytes(static_cast<uint64_t>(limit)), group.error().message));
+  return {};
+}
+
+// Room for the exit record, the journal and the last log lines, whatever the script does to the
+// disk.
+Result<fs::path> make_reserve(const Context& context) {
+  constexpr off_t kReserveBytes = 16 << 20;
+  fs::path path = context.folder / "reserve";
+  Fd fd = TRY(open_file(path, O_WRONLY | O_CREAT, 0600));
+  int error = ::posix_fallocate(fd.get(), 0, kReserveBytes);
+  if (error != 0) return fail_errno(error, "reserving room for the job's end");
+  return path;
+}
+
 Result<> start(const Context& context, const ChildPlan& plan) {
   sandbox::Supervision supervision;
   fs::path code = context.ml / "code";
@@ -71,6 +100,8 @@ Result<> start(const Context& context, const ChildPlan& plan) {
   for (const auto& [name, value] : plan.variables) {
     supervision.variables.push_back(name + "=" + value);
   }
+  supervision.reserve = TRY(make_reserve(context));
+  supervision.group = memory_group(context);
   supervision.log = context.log_file();
   supervision.pid_file = context.folder / (plan.name + ".pid");
   supervision.exit_file = context.folder / (plan.name + ".exit");
@@ -146,6 +177,23 @@ Result<ChildEnd> run_child(const Context& context, const ChildPlan& plan) {
   if (!record) return fail(Code::internal, "the script's supervisor was lost");
   end.exit_code = record->exit_code;
   return end;
+}
+
+std::string memory_evidence(const Context& context) {
+  int64_t limit = context.assignment.host_settings.memory_limit_bytes;
+  if (limit == 0) return "";
+  // Making it again finds the one that is there.
+  auto group = sandbox::make_memory_group(group_name(context), limit);
+  if (!group || !sandbox::was_killed_for_memory(*group)) return "";
+  return fmt::format("killed for memory: the job's limit is {}",
+                     format_bytes(static_cast<uint64_t>(limit)));
+}
+
+void remove_memory_group(const Context& context) {
+  int64_t limit = context.assignment.host_settings.memory_limit_bytes;
+  if (limit == 0) return;
+  auto group = sandbox::make_memory_group(group_name(context), limit);
+  if (group) sandbox::remove_group(*group);
 }
 
 int cpu_count() {

@@ -31,6 +31,10 @@ Result<ChildEnd> run_child(const Context& context, const ChildPlan& plan);
 // PATH, HOME, language, credentials, endpoints, the request's Environment: contract.md G.4.
 protocol::StringPairs base_variables(const Context& context);
 
+// "killed for memory: …" where the kernel's counter says so, else "".
+std::string memory_evidence(const Context& context);
+void remove_memory_group(const Context& context);
+
 // How many CPUs a job may use here.
 int cpu_count();
 

@@ -90,9 +90,10 @@ std::string failure_reason(const Context& context, const Plan& plan, int exit_co
   if (!plan.is_script_mode) return algorithm_failure(own, exit_code);
   // The toolkit ends with 1 for whatever the script ended with: contract.md G.8.
   if (!own.empty()) return algorithm_failure(own, 1);
+  std::string message = memory_evidence(context);
+  if (message.empty()) message = error_message_in(output_tail(context));
   std::string text =
-      failure_text("ExecuteUserScriptError", exit_code, error_message_in(output_tail(context)),
-                   shell_quoted(plan.command));
+      failure_text("ExecuteUserScriptError", exit_code, message, shell_quoted(plan.command));
   std::error_code error;
   if (fs::is_directory(fs::symlink_status(output, error))) {
     static_cast<void>(write_file_atomically(output / "failure", text));
@@ -116,13 +117,16 @@ Result<int> run_script(Context& context) {
   ChildEnd end = TRY(run_child(context, child));
   context.is_stopped_by_time = end.is_time_over;
   if (end.is_stopped || end.is_time_over || end.exit_code == 0) {
+    remove_memory_group(context);
     if (end.exit_code == 0 && plan.is_script_mode) {
       context.say("Reporting training SUCCESS");
       static_cast<void>(write_file_atomically(context.ml / "output/success", ""));
     }
     return 0;
   }
-  return Failure(Error{Code::invalid, failure_reason(context, plan, end.exit_code)});
+  std::string reason = failure_reason(context, plan, end.exit_code);
+  remove_memory_group(context);
+  return Failure(Error{Code::invalid, std::move(reason)});
 }
 
 }  // namespace trainyard::agent

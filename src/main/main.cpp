@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdlib>
 #include <exception>
+#include <map>
 
 #include "agent/agent.hpp"
 #include "main/client_commands.hpp"
 #include "main/serve.hpp"
+#include "main/settings.hpp"
 #include "sandbox/supervise.hpp"
 
 namespace {
@@ -42,36 +44,64 @@ std::string default_environments_file() {
   return "/etc/trainyard/environments.toml";
 }
 
+// What was given on the command line, by setting.
+using Given = std::map<std::string, std::string>;
+
+Result<> resolve(const Given& given, const std::vector<trainyard::Setting>& settings,
+                 std::string file) {
+  const char* variable = std::getenv("TRAINYARD_CONFIG");
+  if (file.empty() && variable != nullptr) file = variable;
+  if (!file.empty()) TRY(trainyard::apply_file(file, settings));
+  TRY(trainyard::apply_environment(settings));
+  for (const trainyard::Setting& setting : settings) {
+    auto found = given.find(setting.name);
+    if (found != given.end()) TRY(setting.set(found->second));
+  }
+  return {};
+}
+
+int run_serve(trainyard::ServeOptions options, const Given& given, const std::string& file,
+              bool is_printing) {
+  auto settings = trainyard::settings_of(options);
+  auto resolved = resolve(given, settings, file);
+  if (!resolved) return status_of(resolved);
+  if (!is_printing) return status_of(trainyard::serve(options));
+  fmt::print("{}", trainyard::to_toml(settings));
+  return 0;
+}
+
 void add_serve(CLI::App& app, Run& run) {
-  auto options = std::make_shared<trainyard::ServeOptions>();
-  options->data_dir = default_data_dir();
-  options->environments_file = default_environments_file();
-  auto* command = app.add_subcommand("serve", "Run the service until it gets SIGTERM");
-  auto add = [&](const char* name, auto& target, const char* variable, const char* help) {
-    return command->add_option(name, target, help)->envname(variable)->capture_default_str();
+  struct Choice {
+    trainyard::ServeOptions defaults;
+    Given given;
+    std::string file;
+    bool is_printing = false;
   };
-  add("--listen", options->listen, "TRAINYARD_LISTEN", "ADDRESS:PORT; port 0 picks a free one");
-  add("--data-dir", options->data_dir, "TRAINYARD_DATA_DIR", "Folder of all state");
-  add("--ready-file", options->ready_file, "TRAINYARD_READY_FILE",
-      "Written once it answers: endpoint, keys, region, account, pid as JSON");
-  add("--region", options->region, "TRAINYARD_REGION", "AWS region that clients sign for");
-  add("--account-id", options->account_id, "TRAINYARD_ACCOUNT_ID", "AWS account number in ARNs");
-  add("--max-running-jobs", options->max_running_jobs, "TRAINYARD_MAX_RUNNING_JOBS",
-      "Jobs at once; further ones wait in Starting");
-  add("--isolation", options->isolation, "TRAINYARD_ISOLATION",
-      "auto: a sandbox where the host allows one; sandbox: refuse otherwise; process: no walls")
-      ->check(CLI::IsMember({"auto", "sandbox", "process"}));
-  add("--environments", options->environments_file, "TRAINYARD_ENVIRONMENTS",
-      "TOML file of the managed environments");
-  add("--environments-dir", options->environments_dir, "TRAINYARD_ENVIRONMENTS_DIR",
-      "Where environments are built; default <data dir>/environments");
-  add("--uv", options->uv, "TRAINYARD_UV", "The uv program; looked up when not given");
-  command->add_flag("--allow-plain-http", options->allow_plain_http,
-                    "Listen without TLS on an address that others reach");
-  command->set_config("--config", "", "TOML file with these settings under [serve]")
-      ->envname("TRAINYARD_CONFIG");
-  command->callback(
-      [options, &run] { run = [options] { return status_of(trainyard::serve(*options)); }; });
+  auto choice = std::make_shared<Choice>();
+  choice->defaults.data_dir = default_data_dir();
+  choice->defaults.environments_file = default_environments_file();
+  auto* command = app.add_subcommand("serve", "Run the service until it gets SIGTERM");
+  for (const trainyard::Setting& setting : trainyard::settings_of(choice->defaults)) {
+    std::string name = setting.name;
+    std::string help = setting.help + " (" + setting.variable() + ")";
+    auto keep = [choice, name](const std::string& text) { choice->given[name] = text; };
+    if (setting.is_flag) {
+      command->add_flag_callback(
+          "--" + name, [keep] { keep("true"); }, help);
+    } else {
+      command->add_option_function<std::string>("--" + name, keep, help)
+          ->default_str(setting.get());
+    }
+  }
+  command->add_option("--config", choice->file, "TOML file with these settings (TRAINYARD_CONFIG)");
+  command->add_flag("--print-config", choice->is_printing,
+                    "Print the settings in effect as such a file, and end");
+  command->footer("A flag wins over the environment variable, that over the file.");
+  command->callback([choice, &run] {
+    run = [choice] {
+      return run_serve(choice->defaults, choice->given, choice->file, choice->is_printing);
+    };
+  });
 }
 
 // Started by the engine and by agents, not by people.

@@ -114,6 +114,7 @@ engine::LocalEngineOptions engine_options(const ServeOptions& options, const fs:
   engine.host.environments_file = fs::absolute(options.environments_file, error).string();
   engine.host.uv = options.uv;
   engine.host.isolation = options.isolation;
+  engine.host.memory_limit_bytes = options.job_memory_mib << 20;
   return engine;
 }
 
@@ -161,11 +162,11 @@ Result<> serve(const ServeOptions& options) {
   awake = &scheduler;
 
   TRY(write_ready_file(data_dir / cli::access_file_name(), endpoint, account));
+  warn_about_isolation(options.isolation);
   print_how_to_use(endpoint, account);
   if (!options.ready_file.empty()) {
     TRY(write_ready_file(options.ready_file, endpoint, account));
   }
-  warn_about_isolation(options.isolation);
   int signal = 0;
   sigwait(&ends, &signal);
   log::info("stopping; jobs that run go on", {{"signal", signal}});

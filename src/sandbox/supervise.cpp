@@ -16,6 +16,7 @@
 #include "base/json.hpp"
 #include "base/subprocess.hpp"
 #include "base/text.hpp"
+#include "sandbox/cgroup.hpp"
 
 namespace trainyard::sandbox {
 
@@ -43,7 +44,9 @@ std::string serialize(const Supervision& plan) {
                                       {"working_dir", plan.working_dir.string()},
                                       {"log", plan.log.string()},
                                       {"pid_file", plan.pid_file.string()},
-                                      {"exit_file", plan.exit_file.string()}});
+                                      {"exit_file", plan.exit_file.string()},
+                                      {"reserve", plan.reserve.string()},
+                                      {"group", plan.group.string()}});
 }
 
 Result<Supervision> load(const fs::path& file) {
@@ -55,6 +58,8 @@ Result<Supervision> load(const fs::path& file) {
   plan.log = TRY(json::get_string(document, "log"));
   plan.pid_file = TRY(json::get_string(document, "pid_file"));
   plan.exit_file = TRY(json::get_string(document, "exit_file"));
+  plan.reserve = TRY(json::get_string(document, "reserve"));
+  plan.group = TRY(json::get_string(document, "group"));
   if (plan.command.empty()) return fail(Code::invalid, "member 'command' is empty");
   return plan;
 }
@@ -148,11 +153,13 @@ Result<int> run_plan(const fs::path& file) {
   sigaddset(&handled, SIGHUP);
   ::sigprocmask(SIG_BLOCK, &handled, nullptr);
   Fd signals(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!plan.group.empty()) TRY(enter_group(plan.group));
   pid_t main_process = TRY(spawn(plan));
   auto self = identify(::getpid());
   if (self) TRY(write_process(plan.pid_file, *self));
   int exit_code = wait_for(main_process, signals.get());
   end_leftovers();
+  ::unlink(plan.reserve.c_str());
   SystemClock clock;
   json::object record{{"exit_code", exit_code}, {"ended_ms", to_epoch_ms(clock.now())}};
   TRY(write_file_atomically(plan.exit_file, json::serialize(record), 0600));

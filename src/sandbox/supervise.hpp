@@ -24,6 +24,8 @@ struct Supervision {
   fs::path log;        // appended to
   fs::path pid_file;   // written when the supervisor runs
   fs::path exit_file;  // written last, atomically
+  fs::path reserve;    // removed when the script has ended, so that a full disk takes the record
+  fs::path group;      // control group that all of it runs in; empty: none
 };
 
 struct ExitRecord {

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "main/settings.hpp"
+
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <sstream>
+
+#include "base/json.hpp"
+#include "base/text.hpp"
+
+namespace trainyard {
+
+namespace {
+
+Setting text_setting(std::string name, std::string& target, std::string help) {
+  return {std::move(name), std::move(help), false,
+          [&target](const std::string& text) -> Result<> {
+            target = text;
+            return {};
+          },
+          [&target] { return json::serialize(json::value(json::string(target))); }};
+}
+
+Setting choice_setting(std::string name, std::string& target, std::vector<std::string> choices,
+                       std::string help) {
+  Setting setting = text_setting(name, target, std::move(help));
+  setting.set = [&target, name, choices](const std::string& text) -> Result<> {
+    if (std::find(choices.begin(), choices.end(), text) == choices.end()) {
+      return fail(Code::invalid, "{} is one of {}, not '{}'", name, fmt::join(choices, ", "), text);
+    }
+    target = text;
+    return {};
+  };
+  return setting;
+}
+
+template <class Number>
+Setting number_setting(std::string name, Number& target, Number least, std::string help) {
+  return {name, std::move(help), false,
+          [&target, name, least](const std::string& text) -> Result<> {
+            auto number = parse_unsigned(text);
+            if (!number || *number < static_cast<uint64_t>(least)) {
+              return fail(Code::invalid, "{} is a whole number of at least {}, not '{}'", name,
+                          least, text);
+            }
+            target = static_cast<Number>(*number);
+            return {};
+          },
+          [&target] { return fmt::format("{}", target); }};
+}
+
+Setting flag_setting(std::string name, bool& target, std::string help) {
+  return {name, std::move(help), true,
+          [&target, name](const std::string& text) -> Result<> {
+            if (text != "true" && text != "false") {
+              return fail(Code::invalid, "{} is true or false, not '{}'", name, text);
+            }
+            target = text == "true";
+            return {};
+          },
+          [&target] { return target ? "true" : "false"; }};
+}
+
+std::string text_of(const toml::node& node) {
+  if (auto text = node.value_exact<std::string>()) return *text;
+  if (auto number = node.value_exact<int64_t>()) return std::to_string(*number);
+  if (auto flag = node.value_exact<bool>()) return *flag ? "true" : "false";
+  return "";
+}
+
+}  // namespace
+
+std::string Setting::variable() const {
+  return "TRAINYARD_" + to_upper(replace_all(name, "-", "_"));
+}
+
+std::vector<Setting> settings_of(ServeOptions& options) {
+  return {
+      text_setting("listen", options.listen, "ADDRESS:PORT; port 0 picks a free one"),
+      text_setting("data-dir", options.data_dir, "Folder of all state"),
+      text_setting("ready-file", options.ready_file,
+                   "Written once it answers: endpoint, keys, region, account, pid as JSON"),
+      text_setting("region", options.region, "AWS region that clients sign for"),
+      text_setting("account-id", options.account_id, "AWS account number in ARNs"),
+      number_setting<size_t>("max-running-jobs", options.max_running_jobs, 1,
+                             "Jobs at once; further ones wait in Starting"),
+      choice_setting("isolation", options.isolation, {"auto", "sandbox", "process"},
+                     "auto: a sandbox where the host allows one; sandbox: refuse otherwise; "
+                     "process: no walls"),
+      number_setting<int64_t>("job-memory-mib", options.job_memory_mib, 0,
+                              "Memory limit of each job, where cgroups can be made; 0: none"),
+      text_setting("environments", options.environments_file,
+                   "TOML file of the managed environments"),
+      text_setting("environments-dir", options.environments_dir,
+                   "Where environments are built; default <data-dir>/environments"),
+      text_setting("uv", options.uv, "The uv program; looked up when not given"),
+      flag_setting("allow-plain-http", options.allow_plain_http,
+                   "Listen without TLS on an address that others reach"),
+  };
+}
+
+Result<> apply_file(const fs::path& file, const std::vector<Setting>& settings) {
+  std::string text = TRY(read_file(file));
+  toml::table root;
+  try {
+    root = toml::parse(text, file.string());
+  } catch (const toml::parse_error& error) {
+    std::ostringstream where;
+    where << error.source();
+    return fail(Code::invalid, "{}: {}", where.str(), error.description());
+  }
+  for (const auto& [key, node] : root) {
+    auto found = std::find_if(settings.begin(), settings.end(),
+                              [&](const Setting& setting) { return setting.name == key.str(); });
+    if (found == settings.end()) {
+      return fail(Code::invalid,
+                  "{}: '{}' is no setting; `trainyard serve --print-config` lists them",
+                  file.string(), key.str());
+    }
+    auto done = found->set(text_of(node));
+    if (!done) return Failure(std::move(done).error().within(file.string()));
+  }
+  return {};
+}
+
+Result<> apply_environment(const std::vector<Setting>& settings) {
+  for (const Setting& setting : settings) {
+    const char* value = std::getenv(setting.variable().c_str());
+    if (value == nullptr) continue;
+    auto done = setting.set(value);
+    if (!done) return Failure(std::move(done).error().within(setting.variable()));
+  }
+  return {};
+}
+
+std::string to_toml(const std::vector<Setting>& settings) {
+  std::string text;
+  for (const Setting& setting : settings) {
+    text += fmt::format("# {} ({})\n{} = {}\n\n", setting.help, setting.variable(), setting.name,
+                        setting.get());
+  }
+  return text;
+}
+
+}  // namespace trainyard
