@@ -24,7 +24,7 @@ def test_an_ordinary_user_has_walls_too(tmp_path):
     subprocess.run(["chown", "-R", "65534:65534", home], check=True)
     for folder in [home, *home.parents][:-2]:
         folder.chmod(folder.stat().st_mode | 0o055)
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(home)}
+    environment = os.environ | {"PATH": "/usr/bin:/bin", "HOME": str(home)}
     service = Service(home, "--environments", home / "environments.toml", "--isolation", "sandbox", "--uv",
                       home / "uv", program=home / "trainyard", user=65534, environment=environment)
     try:
