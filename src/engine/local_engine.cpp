@@ -19,6 +19,7 @@ namespace trainyard::engine {
 namespace {
 
 constexpr std::string_view kAgentFile = "agent.json";
+constexpr int64_t kMaxStarts = 10;  // an agent that ends again and again will go on doing so
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> result;
@@ -74,6 +75,13 @@ Result<ProcessId> spawn_agent(const fs::path& program, const fs::path& folder) {
   return *process;
 }
 
+// How often an agent was started on this folder.
+int64_t starts_of(const fs::path& folder) {
+  auto text = read_file(folder / kAgentFile, 4096);
+  auto document = text ? json::parse_object(*text) : Result<json::object>(Failure(text.error()));
+  return document ? json::find_integer(*document, "starts").value_or(0) : 0;
+}
+
 // Waits until the process has ended, at most so long.
 void await_end(const ProcessId& process, std::chrono::milliseconds limit) {
   Fd fd(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
@@ -94,8 +102,12 @@ Result<Handle> LocalEngine::start(const protocol::Assignment& assignment) {
   complete.host_settings = options_.host;
   complete.host_settings.job_dir = folder.string();
   TRY(write_file_atomically(folder / "assignment.json", json::serialize(to_json(complete)), 0600));
+  int64_t starts = starts_of(folder) + 1;
+  if (starts > kMaxStarts) {
+    return fail(Code::internal, "the agent ended {} times without an end of the job", kMaxStarts);
+  }
   ProcessId agent = TRY(spawn_agent(options_.program, folder));
-  json::object document{{"pid", agent.pid}, {"start_time", agent.start_time}};
+  json::object document{{"pid", agent.pid}, {"start_time", agent.start_time}, {"starts", starts}};
   TRY(write_file_atomically(folder / kAgentFile, json::serialize(document), 0600));
   return handle;
 }

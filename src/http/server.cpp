@@ -2,6 +2,7 @@
 #include "http/server.hpp"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -133,6 +134,10 @@ class EpollServer : public Server {
   void accept_all() {
     for (;;) {
       Fd socket(::accept4(listener_.socket.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      if (!socket && (errno == EMFILE || errno == ENFILE)) {
+        refuse_one();
+        continue;
+      }
       if (!socket) return;
       set_timeouts(socket.get(), options_.io_timeout);
       int fd = socket.get();
@@ -145,6 +150,14 @@ class EpollServer : public Server {
         watch(fd, EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, EPOLL_CTL_ADD);
       });
     }
+  }
+
+  // Out of descriptors, the listener would stay readable for ever: the spare one takes the
+  // connection and closes it.
+  void refuse_one() {
+    spare_.reset();
+    Fd(::accept4(listener_.socket.get(), nullptr, nullptr, SOCK_CLOEXEC)).reset();
+    spare_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   }
 
   void hand_over(int fd) {
@@ -209,6 +222,7 @@ class EpollServer : public Server {
   Listener listener_;
   Fd epoll_;
   Fd wake_;
+  Fd spare_{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
   Guarded<State> state_;
   std::jthread acceptor_;
 };

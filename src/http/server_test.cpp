@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -149,6 +150,35 @@ TEST_F(ServerTest, an_address_in_use_is_an_error_that_names_it) {
   auto second = Server::start(options, echo);
   ASSERT_FALSE(second);
   EXPECT_NE(second.error().message.find(std::to_string(server_->port())), std::string::npos);
+}
+
+TEST(Server, a_process_out_of_descriptors_refuses_and_recovers) {
+  auto hello = [](Request&) { return Response{200, {}, std::string("hello")}; };
+  auto server = Server::start({}, hello).value();
+  std::vector<Fd> used;
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  rlimit few = before;
+  few.rlim_cur = 200;
+  ::setrlimit(RLIMIT_NOFILE, &few);
+  Fd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  for (;;) {
+    Fd fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (!fd) break;
+    used.push_back(std::move(fd));
+  }
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(server->port());
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::connect(client.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  char byte = 0;
+  EXPECT_EQ(::recv(client.get(), &byte, 1, 0), 0) << "closed, not left hanging";
+  used.clear();
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  Peer peer(server->port());
+  peer.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_TRUE(peer.read_until("hello").starts_with("HTTP/1.1 200"));
 }
 
 }  // namespace trainyard::http
