@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http/connection.hpp"
 
+#include <poll.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 
@@ -165,14 +166,33 @@ Connection::HeadOrRefusal Connection::parse_head(size_t end) {
 bool Connection::serve(const Handler& handler) {
   auto head = read_head();
   if (!head) {
-    if (head.error() != 0) send(refusal(head.error()), false, false);
+    if (head.error() != 0 && send(refusal(head.error()), false, false)) linger();
     return false;
   }
   RequestBody body(*this, head->body_length, head->wants_continue);
   head->request.body = &body;
   Response response = call(handler, head->request);
-  bool keep_alive = body.drain() && head->keep_alive;
-  return send(response, head->request.method == "HEAD", keep_alive) && keep_alive;
+  bool is_drained = body.drain();
+  bool keep_alive = is_drained && head->keep_alive;
+  if (!send(response, head->request.method == "HEAD", keep_alive)) return false;
+  if (!is_drained) linger();
+  return keep_alive;
+}
+
+// A close with bytes unread makes the kernel send a reset, which can overtake the response on its way
+// (RFC 9112, 9.6). So what the client still sends is read and dropped for a moment.
+void Connection::linger() {
+  using std::chrono::steady_clock;
+  constexpr std::chrono::seconds kMoment{2};
+  ::shutdown(socket_.get(), SHUT_WR);
+  auto deadline = steady_clock::now() + kMoment;
+  std::vector<char> waste(64 << 10);
+  for (;;) {
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - steady_clock::now());
+    pollfd watched{socket_.get(), POLLIN, 0};
+    if (left.count() <= 0 || ::poll(&watched, 1, static_cast<int>(left.count())) <= 0) return;
+    if (::recv(socket_.get(), waste.data(), waste.size(), 0) <= 0) return;
+  }
 }
 
 bool Connection::send(const Response& response, bool is_head, bool keep_alive) {

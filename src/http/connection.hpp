@@ -43,6 +43,7 @@ class Connection {
   Result<size_t> receive(std::span<char> bytes);
   bool send(const Response& response, bool is_head, bool keep_alive);
   bool send_file(const FileRange& range);
+  void linger();
 
   Fd socket_;
   size_t max_header_bytes_;
