@@ -25,7 +25,8 @@ if __name__ == "__main__":
     archive = args.folder / "model.tar.gz"
     boto3.client("s3").download_file(uri.netloc, uri.path.lstrip("/"), str(archive))
     with tarfile.open(archive) as tar:
-        tar.extractall(args.folder, filter="data")
+        # Debian 12's Python is older than extraction filters.
+        tar.extractall(args.folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
 
     model = tf.saved_model.load(str(args.folder / "1"))
     right = total = 0
