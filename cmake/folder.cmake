@@ -22,6 +22,8 @@ function(trainyard_folder name)
     gtest_discover_tests(${name}_test PROPERTIES TIMEOUT 120)
   endif()
   if(TRAINYARD_FUZZERS)
+    # Coverage of the code itself guides the fuzzers.
+    target_compile_options(trainyard_${name} PRIVATE -fsanitize=fuzzer-no-link)
     foreach(fuzzer IN LISTS fuzzers)
       get_filename_component(program ${fuzzer} NAME_WE)
       add_executable(${program} ${fuzzer})

@@ -42,12 +42,6 @@ std::vector<std::string> arguments_of(const json::object& hyperparameters) {
   return arguments;
 }
 
-json::array to_list(const std::vector<std::string>& texts) {
-  json::array list;
-  for (const std::string& text : texts) list.emplace_back(text);
-  return list;
-}
-
 // SM_TRAINING_ENV: everything once more, as one document.
 json::object training_environment(const protocol::Assignment& assignment, const Script& script,
                                   const ScriptHost& host) {
@@ -60,12 +54,12 @@ json::object training_environment(const protocol::Assignment& assignment, const 
           {"channel_input_dirs", std::move(channels)},
           {"current_host", assignment.host},
           {"current_instance_group", "homogeneousCluster"},
-          {"current_instance_group_hosts", to_list(assignment.hosts)},
+          {"current_instance_group_hosts", json::to_array(assignment.hosts)},
           {"current_instance_type", assignment.instance_type},
           {"distribution_hosts", json::array()},
           {"distribution_instance_groups", json::array()},
           {"framework_module", host.module},
-          {"hosts", to_list(assignment.hosts)},
+          {"hosts", json::to_array(assignment.hosts)},
           {"hyperparameters", script.hyperparameters},
           {"input_config_dir", host.ml + "/input/config"},
           {"input_data_config", input_data_config(assignment)},
@@ -96,11 +90,11 @@ json::object training_environment(const protocol::Assignment& assignment, const 
 json::object resource_config(const protocol::Assignment& assignment) {
   json::object group{{"instance_group_name", "homogeneousCluster"},
                      {"instance_type", assignment.instance_type},
-                     {"hosts", to_list(assignment.hosts)}};
+                     {"hosts", json::to_array(assignment.hosts)}};
   return {{"current_group_name", "homogeneousCluster"},
           {"current_host", assignment.host},
           {"current_instance_type", assignment.instance_type},
-          {"hosts", to_list(assignment.hosts)},
+          {"hosts", json::to_array(assignment.hosts)},
           {"instance_groups", json::array{group}},
           {"network_interface_name", "eth0"},
           {"topology", nullptr}};
@@ -151,10 +145,10 @@ protocol::StringPairs script_variables(const protocol::Assignment& assignment, c
   for (const Channel& channel : assignment.channels) channels.push_back(channel.name);
   std::sort(channels.begin(), channels.end());
   json::object groups{
-      {"homogeneousCluster", json::object{{"hosts", to_list(assignment.hosts)},
+      {"homogeneousCluster", json::object{{"hosts", json::to_array(assignment.hosts)},
                                           {"instance_group_name", "homogeneousCluster"},
                                           {"instance_type", assignment.instance_type}}}};
-  add("SM_HOSTS", to_list(assignment.hosts));
+  add("SM_HOSTS", json::to_array(assignment.hosts));
   add("SM_NETWORK_INTERFACE_NAME", "eth0");
   add("SM_HPS", script.hyperparameters);
   add("SM_USER_ENTRY_POINT", script.program);
@@ -162,11 +156,11 @@ protocol::StringPairs script_variables(const protocol::Assignment& assignment, c
   add("SM_RESOURCE_CONFIG", resource_config(assignment));
   add("SM_INPUT_DATA_CONFIG", input_data_config(assignment));
   add("SM_OUTPUT_DATA_DIR", host.ml + "/output/data");
-  add("SM_CHANNELS", to_list(channels));
+  add("SM_CHANNELS", json::to_array(channels));
   add("SM_CURRENT_HOST", assignment.host);
   add("SM_CURRENT_INSTANCE_TYPE", assignment.instance_type);
   add("SM_CURRENT_INSTANCE_GROUP", "homogeneousCluster");
-  add("SM_CURRENT_INSTANCE_GROUP_HOSTS", to_list(assignment.hosts));
+  add("SM_CURRENT_INSTANCE_GROUP_HOSTS", json::to_array(assignment.hosts));
   add("SM_INSTANCE_GROUPS", json::array{"homogeneousCluster"});
   add("SM_INSTANCE_GROUPS_DICT", groups);
   add("SM_DISTRIBUTION_INSTANCE_GROUPS", json::array());
@@ -183,7 +177,7 @@ protocol::StringPairs script_variables(const protocol::Assignment& assignment, c
   add("SM_MODEL_DIR", host.ml + "/model");
   add("SM_MODULE_DIR", script.submit_directory);
   add("SM_TRAINING_ENV", training_environment(assignment, script, host));
-  add("SM_USER_ARGS", to_list(script.arguments));
+  add("SM_USER_ARGS", json::to_array(script.arguments));
   add("SM_OUTPUT_INTERMEDIATE_DIR", host.ml + "/output/intermediate");
   for (const Channel& channel : assignment.channels) {
     add("SM_CHANNEL_" + to_upper(channel.name), host.ml + "/input/data/" + channel.name);

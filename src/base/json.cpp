@@ -64,4 +64,21 @@ Result<int64_t> get_integer(const object& object, std::string_view key) {
   return *number;
 }
 
+array to_array(const std::vector<std::string>& texts) {
+  array list;
+  for (const std::string& text : texts) list.emplace_back(text);
+  return list;
+}
+
+std::optional<std::vector<std::string>> find_texts(const object& object, std::string_view key) {
+  const array* list = find_array(object, key);
+  if (list == nullptr) return std::nullopt;
+  std::vector<std::string> texts;
+  for (const value& item : *list) {
+    if (!item.is_string()) return std::nullopt;
+    texts.emplace_back(view(item.get_string()));
+  }
+  return texts;
+}
+
 }  // namespace trainyard::json

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.hpp"
 
@@ -33,6 +34,10 @@ std::optional<int64_t> find_integer(const object& object, std::string_view key);
 std::optional<bool> find_bool(const object& object, std::string_view key);
 const object* find_object(const object& object, std::string_view key);
 const array* find_array(const object& object, std::string_view key);
+
+// A list of strings, both ways; nothing where the member is absent or holds anything else.
+array to_array(const std::vector<std::string>& texts);
+std::optional<std::vector<std::string>> find_texts(const object& object, std::string_view key);
 
 // For documents of our own making (journals, messages): an absent member or another type is an
 // `invalid` error that names it.

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/process_tree.hpp"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <filesystem>
 
 #include "base/file.hpp"
+#include "base/json.hpp"
+#include "base/subprocess.hpp"
 #include "base/text.hpp"
 
 namespace trainyard {
@@ -57,6 +61,49 @@ void send_signal(const ProcessId& process, int signal) {
   Fd fd(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
   if (!fd || !is_alive(process)) return;
   ::syscall(SYS_pidfd_send_signal, fd.get(), signal, nullptr, 0);
+}
+
+Result<> write_process(const fs::path& file, const ProcessId& process) {
+  json::object document{{"pid", process.pid}, {"start_time", process.start_time}};
+  return write_file_atomically(file, json::serialize(document), 0600);
+}
+
+std::optional<ProcessId> read_process(const fs::path& file) {
+  auto text = read_file(file, 4096);
+  if (!text) return std::nullopt;
+  auto document = json::parse_object(*text);
+  if (!document) return std::nullopt;
+  return ProcessId{static_cast<pid_t>(json::find_integer(*document, "pid").value_or(0)),
+                   static_cast<uint64_t>(json::find_integer(*document, "start_time").value_or(0))};
+}
+
+Result<ProcessId> start_detached(std::vector<std::string> arguments, const fs::path& output) {
+  std::vector<std::string> variables = merged_environment({});
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  if (!output.empty()) {
+    int flags = O_WRONLY | O_APPEND | O_CREAT;
+    posix_spawn_file_actions_addopen(&actions, 1, output.c_str(), flags, 0600);
+    posix_spawn_file_actions_adddup2(&actions, 1, 2);
+  }
+  posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+  posix_spawn_file_actions_addchdir_np(&actions, "/");
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
+  pid_t pid = -1;
+  int error = ::posix_spawn(&pid, arguments[0].c_str(), &actions, &attributes,
+                            pointers(arguments).data(), pointers(variables).data());
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  if (error != 0) return fail_errno(error, "starting " + arguments[0]);
+  auto process = identify(pid);
+  if (!process) return fail(Code::unavailable, "{} ended at once", arguments[0]);
+  return *process;
 }
 
 std::vector<Process> descendants(pid_t root) {

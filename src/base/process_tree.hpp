@@ -9,6 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "base/file.hpp"
+#include "base/result.hpp"
+
 namespace trainyard {
 
 // A process that cannot be mistaken for a later one with the same number.
@@ -18,6 +21,14 @@ struct ProcessId {
 };
 
 std::optional<ProcessId> identify(pid_t pid);
+
+// {"pid":4711,"start_time":123456}: so that another process, or a later start, finds it again.
+Result<> write_process(const fs::path& file, const ProcessId& process);
+std::optional<ProcessId> read_process(const fs::path& file);
+
+// Starts a program in a session of its own, with nothing open but its output: appended to `output`,
+// or this process's own where that is empty. It outlives us; whoever is its parent then reaps it.
+Result<ProcessId> start_detached(std::vector<std::string> arguments, const fs::path& output);
 
 // False for one that has ended, a zombie, or another process with that number.
 bool is_alive(const ProcessId& process);

@@ -23,13 +23,6 @@ namespace {
 using std::chrono::steady_clock;
 constexpr size_t kKeptOutput = 64 << 10;
 
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-  std::vector<char*> result;
-  for (std::string& text : texts) result.push_back(text.data());
-  result.push_back(nullptr);
-  return result;
-}
-
 // A child in its own group; whatever is left of the group dies with this object.
 class Child {
  public:
@@ -164,6 +157,13 @@ Result<Ended> run(const Command& command, std::stop_token stop) {
   lines.finish();
   ended.exit_code = child.wait();
   return ended;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> result;
+  for (std::string& text : texts) result.push_back(text.data());
+  result.push_back(nullptr);
+  return result;
 }
 
 std::vector<std::string> merged_environment(const std::vector<std::string>& variables) {

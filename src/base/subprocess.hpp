@@ -37,6 +37,9 @@ Result<Ended> run(const Command& command, std::stop_token stop = {});
 // The environment of this process with `variables` set over it, as "NAME=value".
 std::vector<std::string> merged_environment(const std::vector<std::string>& variables);
 
+// For execve(2) and its kin: pointers into `texts`, and a null.
+std::vector<char*> pointers(std::vector<std::string>& texts);
+
 // The program as a path: itself if it holds a slash, else the first match on PATH.
 std::optional<fs::path> find_program(std::string_view name);
 

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/local_engine.hpp"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,58 +19,18 @@ namespace {
 constexpr std::string_view kAgentFile = "agent.json";
 constexpr int64_t kMaxStarts = 10;  // an agent that ends again and again will go on doing so
 
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-  std::vector<char*> result;
-  for (std::string& text : texts) result.push_back(text.data());
-  result.push_back(nullptr);
-  return result;
-}
-
 // A handle is the instance's folder; the agent's process is read from the folder.
 fs::path folder_of(const Handle& handle) {
   return handle.text;
 }
 
 std::optional<ProcessId> find_agent(const fs::path& folder) {
-  auto text = read_file(folder / kAgentFile, 4096);
-  auto document = text ? json::parse_object(*text) : Result<json::object>(Failure(text.error()));
-  if (!document) return std::nullopt;
-  ProcessId process{static_cast<pid_t>(json::find_integer(*document, "pid").value_or(0)),
-                    static_cast<uint64_t>(json::find_integer(*document, "start_time").value_or(0))};
+  auto process = read_process(folder / kAgentFile);
+  if (!process) return std::nullopt;
   // Our own child may be a zombie: reap it.
   siginfo_t info{};
-  ::waitid(P_PID, static_cast<id_t>(process.pid), &info, WEXITED | WNOHANG);
-  if (!is_alive(process)) return std::nullopt;
-  return process;
-}
-
-Result<ProcessId> spawn_agent(const fs::path& program, const fs::path& folder) {
-  std::vector<std::string> arguments{program.string(), "agent", "--assignment",
-                                     (folder / "assignment.json").string()};
-  std::vector<std::string> variables = merged_environment({});
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  std::string log = (folder / "agent.log").string();
-  posix_spawn_file_actions_addopen(&actions, 1, log.c_str(), O_WRONLY | O_APPEND | O_CREAT, 0600);
-  posix_spawn_file_actions_adddup2(&actions, 1, 2);
-  posix_spawn_file_actions_addclosefrom_np(&actions, 3);
-  posix_spawn_file_actions_addchdir_np(&actions, "/");
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t none;
-  sigemptyset(&none);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
-  pid_t pid = -1;
-  int error = ::posix_spawn(&pid, program.c_str(), &actions, &attributes,
-                            pointers(arguments).data(), pointers(variables).data());
-  posix_spawn_file_actions_destroy(&actions);
-  posix_spawnattr_destroy(&attributes);
-  if (error != 0) return fail_errno(error, "starting an agent");
-  auto process = identify(pid);
-  if (!process) return fail(Code::unavailable, "the agent ended at once");
-  return *process;
+  ::waitid(P_PID, static_cast<id_t>(process->pid), &info, WEXITED | WNOHANG);
+  return is_alive(*process) ? process : std::nullopt;
 }
 
 // How often an agent was started on this folder.
@@ -106,7 +64,9 @@ Result<Handle> LocalEngine::start(const protocol::Assignment& assignment) {
   if (starts > kMaxStarts) {
     return fail(Code::internal, "the agent ended {} times without an end of the job", kMaxStarts);
   }
-  ProcessId agent = TRY(spawn_agent(options_.program, folder));
+  ProcessId agent = TRY(start_detached(
+      {options_.program.string(), "agent", "--assignment", (folder / "assignment.json").string()},
+      folder / "agent.log"));
   json::object document{{"pid", agent.pid}, {"start_time", agent.start_time}, {"starts", starts}};
   TRY(write_file_atomically(folder / kAgentFile, json::serialize(document), 0600));
   return handle;

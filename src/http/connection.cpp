@@ -179,8 +179,8 @@ bool Connection::serve(const Handler& handler) {
   return keep_alive;
 }
 
-// A close with bytes unread makes the kernel send a reset, which can overtake the response on its way
-// (RFC 9112, 9.6). So what the client still sends is read and dropped for a moment.
+// A close with bytes unread makes the kernel send a reset, which can overtake the response on its
+// way (RFC 9112, 9.6). So what the client still sends is read and dropped for a moment.
 void Connection::linger() {
   using std::chrono::steady_clock;
   constexpr std::chrono::seconds kMoment{2};

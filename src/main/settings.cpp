@@ -112,12 +112,13 @@ Result<> apply_file(const fs::path& file, const std::vector<Setting>& settings) 
     return fail(Code::invalid, "{}: {}", where.str(), error.description());
   }
   for (const auto& [key, node] : root) {
+    std::string name(key.str());
     auto found = std::find_if(settings.begin(), settings.end(),
-                              [&](const Setting& setting) { return setting.name == key.str(); });
+                              [&](const Setting& setting) { return setting.name == name; });
     if (found == settings.end()) {
       return fail(Code::invalid,
                   "{}: '{}' is no setting; `trainyard serve --print-config` lists them",
-                  file.string(), key.str());
+                  file.string(), name);
     }
     auto done = found->set(text_of(node));
     if (!done) return Failure(std::move(done).error().within(file.string()));

@@ -5,12 +5,6 @@ namespace trainyard::protocol {
 
 namespace {
 
-json::array to_json(const std::vector<std::string>& texts) {
-  json::array list;
-  for (const std::string& text : texts) list.emplace_back(text);
-  return list;
-}
-
 // [["epochs","3"],…]: a JSON object would lose the order on its way through other tools.
 json::array to_json(const StringPairs& pairs) {
   json::array list;
@@ -43,7 +37,7 @@ json::object to_json(const HostSettings& host) {
           {"environments_file", host.environments_file},
           {"uv", host.uv},
           {"isolation", host.isolation},
-          {"hidden_paths", to_json(host.hidden_paths)},
+          {"hidden_paths", json::to_array(host.hidden_paths)},
           {"memory_limit_bytes", host.memory_limit_bytes},
           {"cpu_limit", host.cpu_limit},
           {"cgroup", host.cgroup}};
@@ -59,14 +53,9 @@ Result<bool> get_bool(const json::object& document, std::string_view key) {
 }
 
 Result<std::vector<std::string>> get_texts(const json::object& document, std::string_view key) {
-  const json::array* list = json::find_array(document, key);
-  if (list == nullptr) return bad_member(key);
-  std::vector<std::string> texts;
-  for (const json::value& value : *list) {
-    if (!value.is_string()) return bad_member(key);
-    texts.emplace_back(json::view(value.get_string()));
-  }
-  return texts;
+  auto texts = json::find_texts(document, key);
+  if (!texts) return bad_member(key);
+  return *std::move(texts);
 }
 
 Result<StringPairs> get_pairs(const json::object& document, std::string_view key) {
@@ -146,11 +135,11 @@ json::object to_json(const Assignment& assignment) {
                         {"job_arn", assignment.job_arn},
                         {"attempt", assignment.attempt},
                         {"host", assignment.host},
-                        {"hosts", to_json(assignment.hosts)},
+                        {"hosts", json::to_array(assignment.hosts)},
                         {"instance_type", assignment.instance_type},
                         {"image", assignment.image},
-                        {"entrypoint", to_json(assignment.entrypoint)},
-                        {"arguments", to_json(assignment.arguments)},
+                        {"entrypoint", json::to_array(assignment.entrypoint)},
+                        {"arguments", json::to_array(assignment.arguments)},
                         {"hyperparameters", to_json(assignment.hyperparameters)},
                         {"environment", to_json(assignment.environment)},
                         {"channels", std::move(channels)},

@@ -22,25 +22,9 @@ namespace trainyard::sandbox {
 
 namespace {
 
-json::array to_json(const std::vector<std::string>& texts) {
-  json::array list;
-  for (const std::string& text : texts) list.emplace_back(text);
-  return list;
-}
-
-std::vector<std::string> get_texts(const json::object& document, std::string_view key) {
-  std::vector<std::string> texts;
-  if (const json::array* list = json::find_array(document, key)) {
-    for (const json::value& value : *list) {
-      if (value.is_string()) texts.emplace_back(json::view(value.get_string()));
-    }
-  }
-  return texts;
-}
-
 std::string serialize(const Supervision& plan) {
-  return json::serialize(json::object{{"command", to_json(plan.command)},
-                                      {"variables", to_json(plan.variables)},
+  return json::serialize(json::object{{"command", json::to_array(plan.command)},
+                                      {"variables", json::to_array(plan.variables)},
                                       {"working_dir", plan.working_dir.string()},
                                       {"log", plan.log.string()},
                                       {"pid_file", plan.pid_file.string()},
@@ -52,8 +36,8 @@ std::string serialize(const Supervision& plan) {
 Result<Supervision> load(const fs::path& file) {
   auto document = TRY(json::parse_object(TRY(read_file(file))));
   Supervision plan;
-  plan.command = get_texts(document, "command");
-  plan.variables = get_texts(document, "variables");
+  plan.command = json::find_texts(document, "command").value_or(std::vector<std::string>());
+  plan.variables = json::find_texts(document, "variables").value_or(std::vector<std::string>());
   plan.working_dir = TRY(json::get_string(document, "working_dir"));
   plan.log = TRY(json::get_string(document, "log"));
   plan.pid_file = TRY(json::get_string(document, "pid_file"));
@@ -62,13 +46,6 @@ Result<Supervision> load(const fs::path& file) {
   plan.group = TRY(json::get_string(document, "group"));
   if (plan.command.empty()) return fail(Code::invalid, "member 'command' is empty");
   return plan;
-}
-
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-  std::vector<char*> result;
-  for (std::string& text : texts) result.push_back(text.data());
-  result.push_back(nullptr);
-  return result;
 }
 
 // Members of the sandbox itself are not the user's processes.
@@ -136,12 +113,6 @@ void end_leftovers() {
   }
 }
 
-Result<> write_process(const fs::path& file, const ProcessId& process) {
-  return write_file_atomically(
-      file, json::serialize(json::object{{"pid", process.pid}, {"start_time", process.start_time}}),
-      0600);
-}
-
 Result<int> run_plan(const fs::path& file) {
   Supervision plan = TRY(load(file));
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -171,34 +142,12 @@ Result<int> run_plan(const fs::path& file) {
 Result<ProcessId> start_supervisor(const fs::path& program, const Supervision& supervision,
                                    const fs::path& file) {
   TRY(write_file_atomically(file, serialize(supervision), 0600));
-  std::vector<std::string> arguments{program.string(), "supervise", file.string()};
-  std::vector<std::string> variables = merged_environment({});
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addclosefrom_np(&actions, 3);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
-  pid_t pid = -1;
-  int error = ::posix_spawn(&pid, program.c_str(), &actions, &attributes,
-                            pointers(arguments).data(), pointers(variables).data());
-  posix_spawn_file_actions_destroy(&actions);
-  posix_spawnattr_destroy(&attributes);
-  if (error != 0) return fail_errno(error, "starting " + program.string());
-  auto process = identify(pid);
-  if (!process) return fail(Code::internal, "the supervisor ended at once");
-  return *process;
+  return start_detached({program.string(), "supervise", file.string()}, {});
 }
 
 std::optional<ProcessId> find_supervisor(const fs::path& pid_file) {
-  auto text = read_file(pid_file, 4096);
-  auto document = text ? json::parse_object(*text) : Result<json::object>(Failure(text.error()));
-  if (!document) return std::nullopt;
-  ProcessId process{static_cast<pid_t>(json::find_integer(*document, "pid").value_or(0)),
-                    static_cast<uint64_t>(json::find_integer(*document, "start_time").value_or(0))};
-  if (!is_alive(process)) return std::nullopt;
-  return process;
+  auto process = read_process(pid_file);
+  return process && is_alive(*process) ? process : std::nullopt;
 }
 
 std::optional<ExitRecord> read_exit(const fs::path& exit_file) {

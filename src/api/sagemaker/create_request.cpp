@@ -152,11 +152,7 @@ std::optional<aws::Fault> check_resources(const json::object& request) {
 }
 
 std::vector<std::string> texts(const json::object& object, std::string_view name) {
-  std::vector<std::string> result;
-  if (const json::array* list = json::find_array(object, name)) {
-    for (const json::value& value : *list) result.emplace_back(json::view(value.get_string()));
-  }
-  return result;
+  return json::find_texts(object, name).value_or(std::vector<std::string>());
 }
 
 protocol::StringPairs pairs(const json::object& object, std::string_view name) {
