@@ -55,6 +55,12 @@ class Gzip {
   std::vector<char> output_ = std::vector<char>(256 << 10);
 };
 
+// libarchive fails without saying why now and then.
+std::string reason_of(archive* handle) {
+  const char* text = archive_error_string(handle);
+  return text == nullptr ? "the archive is damaged" : text;
+}
+
 struct CloseArchive {
   void operator()(archive* handle) const { archive_free(handle); }
 };
@@ -116,8 +122,7 @@ class Packer {
  private:
   Failure failure(std::string_view doing) {
     if (output_.error) return Failure(*output_.error);
-    const char* why = archive_error_string(tar_.get());
-    return fail(Code::internal, "{}: {}", doing, why == nullptr ? "unknown" : why);
+    return fail(Code::internal, "{}: {}", doing, reason_of(tar_.get()));
   }
 
   Result<> add_folder(const fs::path& folder, const std::string& name) {
@@ -215,9 +220,9 @@ Result<> copy_content(archive* from, archive* to) {
   for (;;) {
     int result = archive_read_data_block(from, &block, &size, &offset);
     if (result == ARCHIVE_EOF) return {};
-    if (result < ARCHIVE_WARN) return fail(Code::invalid, "{}", archive_error_string(from));
+    if (result < ARCHIVE_WARN) return fail(Code::invalid, "{}", reason_of(from));
     if (archive_write_data_block(to, block, size, offset) < ARCHIVE_WARN) {
-      return fail(Code::exhausted, "{}", archive_error_string(to));
+      return fail(Code::exhausted, "{}", reason_of(to));
     }
   }
 }
@@ -238,7 +243,7 @@ Result<> unpack(const fs::path& file, const fs::path& folder) {
   archive_read_support_filter_gzip(from.get());
   archive_read_support_format_tar(from.get());
   if (archive_read_open_filename(from.get(), file.c_str(), 256 << 10) != ARCHIVE_OK) {
-    return within({Code::invalid, archive_error_string(from.get())});
+    return within({Code::invalid, reason_of(from.get())});
   }
   Archive to(archive_write_disk_new());
   archive_write_disk_set_options(to.get(), ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_SECURE_SYMLINKS |
@@ -248,7 +253,7 @@ Result<> unpack(const fs::path& file, const fs::path& folder) {
     archive_entry* entry = nullptr;
     int result = archive_read_next_header(from.get(), &entry);
     if (result == ARCHIVE_EOF) return {};
-    if (result < ARCHIVE_WARN) return within({Code::invalid, archive_error_string(from.get())});
+    if (result < ARCHIVE_WARN) return within({Code::invalid, reason_of(from.get())});
     std::string name = archive_entry_pathname(entry) ? archive_entry_pathname(entry) : "";
     if (auto why = refusal_of(entry); !why.empty()) {
       return within({Code::invalid, fmt::format("member '{}' {}", name, why)});
@@ -259,7 +264,7 @@ Result<> unpack(const fs::path& file, const fs::path& folder) {
     }
     archive_entry_set_perm(entry, (archive_entry_perm(entry) & 0777) | 0600);
     if (archive_write_header(to.get(), entry) < ARCHIVE_WARN) {
-      return within({Code::invalid, archive_error_string(to.get())});
+      return within({Code::invalid, reason_of(to.get())});
     }
     if (auto copied = copy_content(from.get(), to.get()); !copied) return within(copied.error());
   }

@@ -5,6 +5,7 @@
 
 #include "base/random.hpp"
 #include "base/subprocess.hpp"
+#include "base/text.hpp"
 
 namespace trainyard::transfer {
 
@@ -83,6 +84,12 @@ TEST_F(ArchiveTest, what_is_no_archive_is_invalid) {
     ASSERT_FALSE(unpacked) << file;
     EXPECT_EQ(unpacked.error().code, Code::invalid) << file;
   }
+}
+
+TEST_F(ArchiveTest, a_failure_that_libarchive_has_no_words_for_is_invalid) {
+  ASSERT_TRUE(write_file_atomically(folder_ / "bad",
+                                    *from_hex("1f8b08010f0596319d27939ceeb900010000000000000f")));
+  EXPECT_EQ(unpack(folder_ / "bad", folder_ / "out").error().code, Code::invalid);
 }
 
 }  // namespace trainyard::transfer

@@ -52,6 +52,21 @@ def test_a_stop_while_downloading_leaves_no_artifacts(jobs):
     assert done["TrainingJobStatus"] == "Stopped"
 
 
+def test_a_stop_while_uploading_finishes_the_upload(jobs):
+    name = jobs.start("""
+        import os
+        with open("/opt/ml/model/big", "wb") as file:
+            for _ in range(300):
+                file.write(os.urandom(1 << 20))
+    """)
+    jobs.wait(name, until=("Uploading", "Completed"), member="SecondaryStatus")
+    jobs.sagemaker.stop_training_job(TrainingJobName=name)
+    done = jobs.wait(name)
+    assert done["TrainingJobStatus"] == "Stopped"
+    assert jobs.phases(name)[-3:] == ["Uploading", "Stopping", "Stopped"]
+    assert len(jobs.archive(name)["big"]) == 300 << 20
+
+
 def test_twenty_queued_jobs_finish_two_at_a_time(jobs):
     names = [jobs.start(f"print('job {i}')") for i in range(20)]
     for i, name in enumerate(names):
