@@ -5,6 +5,7 @@
 #include "base/random.hpp"
 #include "base/text.hpp"
 #include "cli/commands.hpp"
+#include "cli/progress.hpp"
 #include "transfer/archive.hpp"
 
 namespace trainyard::cli {
@@ -37,6 +38,22 @@ std::string make_job_name(const std::string& script) {
                      time.substr(9, 6), random_hex(2));
 }
 
+uint64_t size_of(const fs::path& folder) {
+  uint64_t total = 0;
+  std::error_code error;
+  for (const auto& entry : fs::recursive_directory_iterator(folder, error)) {
+    if (entry.is_regular_file(error) && !entry.is_symlink(error)) total += entry.file_size(error);
+  }
+  return total;
+}
+
+Result<> pack_with_progress(const fs::path& folder, transfer::ObjectWriter& writer) {
+  Progress progress("Uploading source", size_of(folder));
+  return transfer::pack(
+      folder, [&](std::string_view bytes) { return writer.write(bytes); },
+      [&](uint64_t bytes) { progress.add(bytes); });
+}
+
 // Packs the source folder, or a folder with only the script in it.
 Result<> upload_source(Service& service, const TrainOptions& options, const S3Uri& object) {
   fs::path folder = options.source_dir;
@@ -51,7 +68,7 @@ Result<> upload_source(Service& service, const TrainOptions& options, const S3Ur
   }
   transfer::S3Client client(service.s3());
   transfer::ObjectWriter writer(client, object);
-  auto packed = transfer::pack(folder, [&](std::string_view bytes) { return writer.write(bytes); });
+  auto packed = pack_with_progress(folder, writer);
   if (!made.empty()) TRY(remove_tree(made));
   TRY(std::move(packed));
   return writer.finish();

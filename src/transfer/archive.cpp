@@ -103,8 +103,8 @@ la_ssize_t on_tar_bytes(archive*, void* user, const void* bytes, size_t count) {
 
 class Packer {
  public:
-  explicit Packer(const ByteSink& sink)
-      : output_{Gzip(sink), std::nullopt}, tar_(archive_write_new()) {
+  Packer(const ByteSink& sink, const std::function<void(uint64_t)>& on_bytes)
+      : on_bytes_(on_bytes), output_{Gzip(sink), std::nullopt}, tar_(archive_write_new()) {
     archive_write_set_format_pax_restricted(tar_.get());
     archive_write_set_bytes_per_block(tar_.get(), 256 << 10);
     archive_write_set_bytes_in_last_block(tar_.get(), 1);
@@ -182,10 +182,12 @@ class Packer {
         return failure("writing an archive");
       }
       offset += count;
+      if (on_bytes_) on_bytes_(count);
     }
     return {};
   }
 
+  const std::function<void(uint64_t)>& on_bytes_;
   TarOutput output_;
   Archive tar_;
   std::vector<char> buffer_ = std::vector<char>(1 << 20);
@@ -229,9 +231,10 @@ Result<> copy_content(archive* from, archive* to) {
 
 }  // namespace
 
-Result<> pack(const fs::path& folder, const ByteSink& sink) {
+Result<> pack(const fs::path& folder, const ByteSink& sink,
+              const std::function<void(uint64_t bytes)>& on_bytes) {
   Utf8Locale locale;
-  return Packer(sink).pack(folder);
+  return Packer(sink, on_bytes).pack(folder);
 }
 
 Result<> unpack(const fs::path& file, const fs::path& folder) {
