@@ -64,14 +64,18 @@ Result<sandbox::Walls> make_walls(const Context& context) {
   return walls;
 }
 
-// The job's control group, "" where there is no limit or this host has no way to set one.
-fs::path memory_group(const Context& context) {
-  int64_t limit = context.assignment.host_settings.memory_limit_bytes;
-  if (limit == 0) return {};
-  auto group = sandbox::make_memory_group(group_name(context), limit);
-  if (group) return *group;
-  context.say(fmt::format("WARNING: the memory limit of {} is not enforced: {}",
-                          format_bytes(static_cast<uint64_t>(limit)), group.error().message));
+sandbox::Limits limits_of(const Context& context) {
+  const protocol::HostSettings& host = context.assignment.host_settings;
+  return {host.memory_limit_bytes, host.cpu_limit};
+}
+
+// The job's control groups; none where there is no limit or this host has no way to set one.
+std::vector<std::string> control_groups(const Context& context) {
+  if (!limits_of(context).has_any()) return {};
+  auto groups = sandbox::make_groups(group_name(context), limits_of(context));
+  if (groups) return *groups;
+  context.say(fmt::format("WARNING: the job's memory and CPU limits are not enforced: {}",
+                          groups.error().message));
   return {};
 }
 
@@ -101,7 +105,7 @@ Result<> start(const Context& context, const ChildPlan& plan) {
     supervision.variables.push_back(name + "=" + value);
   }
   supervision.reserve = TRY(make_reserve(context));
-  supervision.group = memory_group(context);
+  supervision.groups = control_groups(context);
   supervision.log = context.log_file();
   supervision.pid_file = context.folder / (plan.name + ".pid");
   supervision.exit_file = context.folder / (plan.name + ".exit");
@@ -180,20 +184,18 @@ Result<ChildEnd> run_child(const Context& context, const ChildPlan& plan) {
 }
 
 std::string memory_evidence(const Context& context) {
-  int64_t limit = context.assignment.host_settings.memory_limit_bytes;
-  if (limit == 0) return "";
-  // Making it again finds the one that is there.
-  auto group = sandbox::make_memory_group(group_name(context), limit);
-  if (!group || !sandbox::was_killed_for_memory(*group)) return "";
+  if (!limits_of(context).has_any()) return "";
+  // Making them again finds those that are there.
+  auto groups = sandbox::make_groups(group_name(context), limits_of(context));
+  if (!groups || !sandbox::was_killed_for_memory(*groups)) return "";
   return fmt::format("killed for memory: the job's limit is {}",
-                     format_bytes(static_cast<uint64_t>(limit)));
+                     format_bytes(static_cast<uint64_t>(limits_of(context).memory_bytes)));
 }
 
-void remove_memory_group(const Context& context) {
-  int64_t limit = context.assignment.host_settings.memory_limit_bytes;
-  if (limit == 0) return;
-  auto group = sandbox::make_memory_group(group_name(context), limit);
-  if (group) sandbox::remove_group(*group);
+void remove_control_groups(const Context& context) {
+  if (!limits_of(context).has_any()) return;
+  auto groups = sandbox::make_groups(group_name(context), limits_of(context));
+  if (groups) sandbox::remove_groups(*groups);
 }
 
 int cpu_count() {

@@ -33,7 +33,7 @@ protocol::StringPairs base_variables(const Context& context);
 
 // "killed for memory: …" where the kernel's counter says so, else "".
 std::string memory_evidence(const Context& context);
-void remove_memory_group(const Context& context);
+void remove_control_groups(const Context& context);
 
 // How many CPUs a job may use here.
 int cpu_count();

@@ -10,6 +10,8 @@ namespace trainyard::sandbox {
 
 namespace {
 
+constexpr int64_t kPeriodUs = 100'000;  // the kernel's default for CPU quotas
+
 // Files of a control group take one write and cannot be replaced.
 Result<> write_control(const fs::path& file, const std::string& text) {
   Fd fd = TRY(open_file(file, O_WRONLY));
@@ -18,53 +20,81 @@ Result<> write_control(const fs::path& file, const std::string& text) {
   return {};
 }
 
-bool is_version_1(const fs::path& group) {
-  return group.string().find("/memory/") != std::string::npos;
+std::string quota_us(double cpus) {
+  return std::to_string(static_cast<int64_t>(cpus * static_cast<double>(kPeriodUs)));
 }
 
-}  // namespace
-
-Result<fs::path> make_memory_group(const std::string& name, int64_t limit_bytes) {
-  std::error_code error;
-  std::string limit = std::to_string(limit_bytes);
-  if (fs::exists("/sys/fs/cgroup/memory/memory.limit_in_bytes", error)) {
+Result<std::vector<std::string>> make_version_1(const std::string& name, const Limits& limits) {
+  std::vector<std::string> groups;
+  if (limits.memory_bytes > 0) {
     fs::path group = fs::path("/sys/fs/cgroup/memory/trainyard") / name;
+    std::string limit = std::to_string(limits.memory_bytes);
     TRY(make_directories(group));
     TRY(write_control(group / "memory.limit_in_bytes", limit));
     // Swap would only make the end slower; hosts without swap accounting lack the file.
     static_cast<void>(write_control(group / "memory.memsw.limit_in_bytes", limit));
-    return group;
+    groups.push_back(group.string());
   }
+  if (limits.cpus > 0) {
+    fs::path group = fs::path("/sys/fs/cgroup/cpu/trainyard") / name;
+    TRY(make_directories(group));
+    TRY(write_control(group / "cpu.cfs_period_us", std::to_string(kPeriodUs)));
+    TRY(write_control(group / "cpu.cfs_quota_us", quota_us(limits.cpus)));
+    groups.push_back(group.string());
+  }
+  return groups;
+}
+
+Result<std::vector<std::string>> make_version_2(const std::string& name, const Limits& limits) {
   fs::path root = "/sys/fs/cgroup";
-  if (!fs::exists(root / "cgroup.controllers", error)) {
-    return fail(Code::not_found, "no memory controller below /sys/fs/cgroup");
-  }
-  TRY(make_directories(root / "trainyard"));
-  TRY(write_control(root / "cgroup.subtree_control", "+memory"));
-  TRY(write_control(root / "trainyard/cgroup.subtree_control", "+memory"));
   fs::path group = root / "trainyard" / name;
+  TRY(make_directories(root / "trainyard"));
+  for (const fs::path& above : {root, root / "trainyard"}) {
+    if (limits.memory_bytes > 0) TRY(write_control(above / "cgroup.subtree_control", "+memory"));
+    if (limits.cpus > 0) TRY(write_control(above / "cgroup.subtree_control", "+cpu"));
+  }
   TRY(make_directories(group));
-  TRY(write_control(group / "memory.max", limit));
-  static_cast<void>(write_control(group / "memory.swap.max", "0"));
-  return group;
+  if (limits.memory_bytes > 0) {
+    TRY(write_control(group / "memory.max", std::to_string(limits.memory_bytes)));
+    static_cast<void>(write_control(group / "memory.swap.max", "0"));
+  }
+  if (limits.cpus > 0) {
+    TRY(write_control(group / "cpu.max", fmt::format("{} {}", quota_us(limits.cpus), kPeriodUs)));
+  }
+  return std::vector<std::string>{group.string()};
 }
 
-Result<> enter_group(const fs::path& group) {
-  return write_control(group / "cgroup.procs", std::to_string(::getpid()));
+}  // namespace
+
+Result<std::vector<std::string>> make_groups(const std::string& name, const Limits& limits) {
+  std::error_code error;
+  if (fs::exists("/sys/fs/cgroup/cgroup.controllers", error)) return make_version_2(name, limits);
+  if (fs::exists("/sys/fs/cgroup/memory", error)) return make_version_1(name, limits);
+  return fail(Code::not_found, "no control groups below /sys/fs/cgroup");
 }
 
-bool was_killed_for_memory(const fs::path& group) {
-  auto text = read_file(group / (is_version_1(group) ? "memory.oom_control" : "memory.events"));
-  if (!text) return false;
-  for (std::string_view line : split(*text, '\n')) {
-    constexpr std::string_view kCount = "oom_kill ";
-    if (line.starts_with(kCount)) return line.substr(kCount.size()) != "0";
+Result<> enter_groups(const std::vector<std::string>& groups) {
+  for (const fs::path group : groups) {
+    TRY(write_control(group / "cgroup.procs", std::to_string(::getpid())));
+  }
+  return {};
+}
+
+bool was_killed_for_memory(const std::vector<std::string>& groups) {
+  constexpr std::string_view kCount = "oom_kill ";
+  for (const fs::path group : groups) {
+    for (const char* file : {"memory.oom_control", "memory.events"}) {
+      std::string text = read_file(group / file).value_or("");
+      for (std::string_view line : split(text, '\n')) {
+        if (line.starts_with(kCount) && line.substr(kCount.size()) != "0") return true;
+      }
+    }
   }
   return false;
 }
 
-void remove_group(const fs::path& group) {
-  ::rmdir(group.c_str());
+void remove_groups(const std::vector<std::string>& groups) {
+  for (const std::string& group : groups) ::rmdir(group.c_str());
 }
 
 }  // namespace trainyard::sandbox

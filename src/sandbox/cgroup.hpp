@@ -1,26 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory limits by the host's control groups, version 1 or 2, where this user may make groups.
+// Memory and CPU limits by the host's control groups, version 1 or 2, where this user may make
+// groups.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/file.hpp"
 #include "base/result.hpp"
 
 namespace trainyard::sandbox {
 
-// Makes the group trainyard/<name> with that limit and returns its folder. The error says why this
-// host cannot: no such controller, not allowed.
-Result<fs::path> make_memory_group(const std::string& name, int64_t limit_bytes);
+struct Limits {
+  int64_t memory_bytes = 0;  // 0: none
+  double cpus = 0;           // in cores; 0: none
+
+  bool has_any() const { return memory_bytes > 0 || cpus > 0; }
+};
+
+// Makes the group trainyard/<name> with those limits: one folder with version 2, one per controller
+// with version 1. Groups that exist are set again. The error says why this host cannot.
+Result<std::vector<std::string>> make_groups(const std::string& name, const Limits& limits);
 
 // Moves this process there; its children are born there.
-Result<> enter_group(const fs::path& group);
+Result<> enter_groups(const std::vector<std::string>& groups);
 
-// Whether the kernel killed a process of the group because the limit was reached.
-bool was_killed_for_memory(const fs::path& group);
+// Whether the kernel killed a process of the groups because the memory's limit was reached.
+bool was_killed_for_memory(const std::vector<std::string>& groups);
 
-// Removes the group once its processes have ended; nothing there is fine.
-void remove_group(const fs::path& group);
+// Removes the groups once their processes have ended; nothing there is fine.
+void remove_groups(const std::vector<std::string>& groups);
 
 }  // namespace trainyard::sandbox

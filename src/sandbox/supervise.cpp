@@ -30,7 +30,7 @@ std::string serialize(const Supervision& plan) {
                                       {"pid_file", plan.pid_file.string()},
                                       {"exit_file", plan.exit_file.string()},
                                       {"reserve", plan.reserve.string()},
-                                      {"group", plan.group.string()}});
+                                      {"groups", json::to_array(plan.groups)}});
 }
 
 Result<Supervision> load(const fs::path& file) {
@@ -43,7 +43,7 @@ Result<Supervision> load(const fs::path& file) {
   plan.pid_file = TRY(json::get_string(document, "pid_file"));
   plan.exit_file = TRY(json::get_string(document, "exit_file"));
   plan.reserve = TRY(json::get_string(document, "reserve"));
-  plan.group = TRY(json::get_string(document, "group"));
+  plan.groups = json::find_texts(document, "groups").value_or(std::vector<std::string>());
   if (plan.command.empty()) return fail(Code::invalid, "member 'command' is empty");
   return plan;
 }
@@ -124,7 +124,7 @@ Result<int> run_plan(const fs::path& file) {
   sigaddset(&handled, SIGHUP);
   ::sigprocmask(SIG_BLOCK, &handled, nullptr);
   Fd signals(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!plan.group.empty()) TRY(enter_group(plan.group));
+  TRY(enter_groups(plan.groups));
   pid_t main_process = TRY(spawn(plan));
   auto self = identify(::getpid());
   if (self) TRY(write_process(plan.pid_file, *self));

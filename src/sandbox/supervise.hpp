@@ -25,7 +25,7 @@ struct Supervision {
   fs::path pid_file;   // written when the supervisor runs
   fs::path exit_file;  // written last, atomically
   fs::path reserve;    // removed when the script has ended, so that a full disk takes the record
-  fs::path group;      // control group that all of it runs in; empty: none
+  std::vector<std::string> groups;  // control groups that all of it runs in
 };
 
 struct ExitRecord {

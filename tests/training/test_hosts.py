@@ -73,6 +73,25 @@ def test_a_job_killed_for_memory_says_so(own_service):
 
 
 @needs_root
+def test_a_jobs_cpus_are_limited(own_service):
+    service = own_service("--job-cpus", "1", *PLAIN_ARGUMENTS)
+    jobs = Jobs(service)
+    name = jobs.start("""
+        import os, subprocess, sys, time
+        burn = "import time\\nend = time.time() + 2\\nwhile time.time() < end: pass"
+        children = [subprocess.Popen([sys.executable, "-c", burn]) for _ in range(4)]
+        [child.wait() for child in children]
+        used = os.times()
+        print("used", used.children_user + used.children_system)
+    """)
+    assert jobs.wait(name)["TrainingJobStatus"] == "Completed", jobs.lines(name)
+    if any("not enforced" in line for line in jobs.lines(name)):
+        pytest.skip("this host has no CPU controller for us")
+    used = float(next(line for line in jobs.lines(name) if line.startswith("used")).split()[1])
+    assert used < 3.2, "four processes of 2 s each got about one core"
+
+
+@needs_root
 def test_a_full_disk_is_a_clear_error_and_the_service_goes_on(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
