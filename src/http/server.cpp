@@ -135,8 +135,8 @@ class EpollServer : public Server {
     for (;;) {
       Fd socket(::accept4(listener_.socket.get(), nullptr, nullptr, SOCK_CLOEXEC));
       if (!socket && (errno == EMFILE || errno == ENFILE)) {
-        refuse_one();
-        continue;
+        if (refuse_one()) continue;
+        return;
       }
       if (!socket) return;
       set_timeouts(socket.get(), options_.io_timeout);
@@ -153,11 +153,14 @@ class EpollServer : public Server {
   }
 
   // Out of descriptors, the listener would stay readable for ever: the spare one takes the
-  // connection and closes it.
-  void refuse_one() {
+  // connection and closes it. False when there was none: accept(2) looks for a descriptor first.
+  bool refuse_one() {
     spare_.reset();
-    Fd(::accept4(listener_.socket.get(), nullptr, nullptr, SOCK_CLOEXEC)).reset();
+    Fd refused(::accept4(listener_.socket.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    bool is_refused = static_cast<bool>(refused);
+    refused.reset();
     spare_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    return is_refused;
   }
 
   void hand_over(int fd) {
