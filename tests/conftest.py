@@ -44,6 +44,11 @@ class Service:
         self.ready = json.loads(ready.read_text())
         self.port = int(self.ready["endpoint"].rsplit(":", 1)[1])
 
+    @property
+    def has_walls(self):
+        """False where the host forbids namespaces and the service said so."""
+        return "NOT WALLED OFF" not in (self.folder / "server.log").read_text()
+
     def kill(self, how=signal.SIGKILL):
         self.process.send_signal(how)
         return self.process.wait(60)

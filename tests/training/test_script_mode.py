@@ -2,6 +2,8 @@
 """What a script finds on its instance: contract.md G."""
 import json
 
+import pytest
+
 SHOW = """
     import json, os, sys
     print("SHOW" + json.dumps({"argv": sys.argv[1:], "cwd": os.getcwd(), "env": dict(os.environ),
@@ -56,6 +58,8 @@ def test_channel_files_are_byte_for_byte_and_model_and_output_come_back(jobs):
 
 
 def test_the_job_is_walled_off(jobs):
+    if not jobs.service.has_walls:
+        pytest.skip("this host forbids namespaces")
     name = jobs.start("""
         import os, socket
         assert socket.gethostname() == "algo-1", socket.gethostname()
