@@ -31,6 +31,8 @@ def test_a_stop_while_training_keeps_the_model(jobs):
 
 
 def test_a_queued_job_is_stopped_at_once(jobs):
+    if not jobs.service.has_walls:
+        pytest.skip("without walls jobs take turns at /opt/ml")
     running = [jobs.start(WAIT) for _ in range(2)]
     for name in running:
         jobs.wait_for_line(name, "ready")
