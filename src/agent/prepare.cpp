@@ -85,6 +85,18 @@ Result<> choose_isolation(Context& context) {
   return enter_process_isolation(context, can.error().message);
 }
 
+// What a client may count on and does not get is said, never left out silently.
+void say_what_differs(const Context& context) {
+  if (context.assignment.checkpoint) {
+    context.say("WARNING: CheckpointConfig: checkpoints are not synced with S3 here yet.");
+  }
+  for (const Channel& channel : context.assignment.channels) {
+    if (channel.input_mode != InputMode::fast_file) continue;
+    context.say(fmt::format("Note: channel {}: FastFile is downloaded before the start, as File.",
+                            channel.name));
+  }
+}
+
 }  // namespace
 
 Result<> prepare(Context& context) {
@@ -101,6 +113,7 @@ Result<> prepare(Context& context) {
     TRY(make_directories(context.ml / "input/data" / channel.name));
   }
   TRY(choose_isolation(context));
+  say_what_differs(context);
   return write_configuration(context);
 }
 
