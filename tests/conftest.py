@@ -49,6 +49,18 @@ class Service:
         """False where the host forbids namespaces and the service said so."""
         return "NOT WALLED OFF" not in (self.folder / "server.log").read_text()
 
+    def close(self):
+        """Stops what still runs, so that a failed test leaves no script behind, then the server."""
+        sagemaker = self.client("sagemaker")
+        active = [job["TrainingJobName"] for status in ("InProgress", "Stopping") for job in
+                  sagemaker.list_training_jobs(StatusEquals=status, MaxResults=100)["TrainingJobSummaries"]]
+        for name in active:
+            sagemaker.stop_training_job(TrainingJobName=name)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and any((self.folder / "data/jobs").glob("*/*/*")):
+            time.sleep(0.02)
+        return self.kill(signal.SIGTERM)
+
     def kill(self, how=signal.SIGKILL):
         self.process.send_signal(how)
         return self.process.wait(60)
@@ -85,7 +97,7 @@ def service(tmp_path_factory):
     """Shared by tests that neither kill nor configure it; jobs run in the `plain` environment."""
     made = Service(tmp_path_factory.mktemp("service"), "--max-running-jobs", "2", *PLAIN_ARGUMENTS)
     yield made
-    assert made.kill(signal.SIGTERM) == 0
+    assert made.close() == 0
 
 
 @pytest.fixture
@@ -99,7 +111,7 @@ def own_service(tmp_path):
 
     yield make
     for one in made:
-        one.kill(signal.SIGTERM)
+        one.close()
 
 
 @pytest.fixture
@@ -118,9 +130,10 @@ class Jobs:
         self.s3.create_bucket(Bucket=self.bucket, CreateBucketConfiguration={
             "LocationConstraint": "us-west-2"})
 
-    def start(self, script, files=None, program="train.py", hyperparameters=None, channels=None,
-              **request):
-        """Creates a job that runs `script`; `files` are packed beside it. Returns its name."""
+    def start(self, script, files=None, links=None, program="train.py", hyperparameters=None,
+              channels=None, **request):
+        """Creates a job that runs `script`; `files` and symbolic `links` are packed beside it. Returns
+        its name."""
         name = f"t-{uuid.uuid4().hex[:12]}"
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w:gz") as tar:
@@ -129,6 +142,10 @@ class Jobs:
                 entry = tarfile.TarInfo(path)
                 entry.size, entry.mode = len(text.encode()), 0o644
                 tar.addfile(entry, io.BytesIO(text.encode()))
+            for path, target in (links or {}).items():
+                entry = tarfile.TarInfo(path)
+                entry.type, entry.linkname = tarfile.SYMTYPE, str(target)
+                tar.addfile(entry)
         self.s3.put_object(Bucket=self.bucket, Key=f"{name}/sourcedir.tar.gz", Body=archive.getvalue())
         encoded = {key: json.dumps(value) for key, value in (hyperparameters or {}).items()}
         encoded |= {"sagemaker_program": json.dumps(program), "sagemaker_submit_directory": json.dumps(
@@ -188,6 +205,10 @@ class Jobs:
         while line not in self.lines(name):
             assert time.monotonic() < deadline, f"'{line}' never came: {self.lines(name)[-5:]}"
             time.sleep(0.02)
+
+    def keys(self, prefix):
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
     def archive(self, name, file="model.tar.gz"):
         """{member: bytes} of an uploaded archive."""

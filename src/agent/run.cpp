@@ -45,7 +45,8 @@ Result<Plan> make_plan(const Context& context) {
   fs::path code = context.ml / "code";
   auto kind = kind_of(script, fs::exists(code / "setup.py", error));
   if (kind == ProgramKind::shell_command) {
-    fs::permissions(code / script.program, fs::perms::all, error);
+    auto program = path_without_links(code, script.program);
+    if (program) fs::permissions(*program, fs::perms::all, error);
   }
   plan.command = script_command(script, kind, (context.layer / "bin/python").string());
   return plan;
@@ -74,9 +75,11 @@ std::string output_tail(const Context& context) {
   return text;
 }
 
-// A file of the script's making: never through a link, never all of a huge one.
-std::string read_failure_file(const fs::path& path) {
-  auto file = open_file(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+// /opt/ml/output/failure: of the script's making, so never through a link, never all of a huge one.
+std::string read_failure_file(const Context& context) {
+  auto path = path_without_links(context.ml, "output/failure");
+  auto file = path ? open_file(*path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+                   : Result<Fd>(Failure(path.error()));
   struct stat info {};
   if (!file || ::fstat(file->get(), &info) != 0 || !S_ISREG(info.st_mode)) return "";
   std::string text(16 << 10, '\0');
@@ -84,9 +87,15 @@ std::string read_failure_file(const fs::path& path) {
   return to_valid_utf8(trim(text));
 }
 
+// The toolkit's mark of how it went; left out where the script put something else in the folder's
+// place.
+void write_output(const Context& context, const char* name, std::string_view text) {
+  auto folder = path_without_links(context.ml, "output");
+  if (folder) static_cast<void>(write_file_atomically(*folder / name, text));
+}
+
 std::string failure_reason(const Context& context, const Plan& plan, int exit_code) {
-  fs::path output = context.ml / "output";
-  std::string own = read_failure_file(output / "failure");
+  std::string own = read_failure_file(context);
   if (!plan.is_script_mode) return algorithm_failure(own, exit_code);
   // The toolkit ends with 1 for whatever the script ended with: contract.md G.8.
   if (!own.empty()) return algorithm_failure(own, 1);
@@ -94,10 +103,7 @@ std::string failure_reason(const Context& context, const Plan& plan, int exit_co
   if (message.empty()) message = error_message_in(output_tail(context));
   std::string text =
       failure_text("ExecuteUserScriptError", exit_code, message, shell_quoted(plan.command));
-  std::error_code error;
-  if (fs::is_directory(fs::symlink_status(output, error))) {
-    static_cast<void>(write_file_atomically(output / "failure", text));
-  }
+  write_output(context, "failure", text);
   return algorithm_failure(text, 1);
 }
 
@@ -120,7 +126,7 @@ Result<int> run_script(Context& context) {
     remove_control_groups(context);
     if (end.exit_code == 0 && plan.is_script_mode) {
       context.say("Reporting training SUCCESS");
-      static_cast<void>(write_file_atomically(context.ml / "output/success", ""));
+      write_output(context, "success", "");
     }
     return 0;
   }

@@ -3,6 +3,7 @@
 
 #include "agent/child.hpp"
 #include "agent/failure.hpp"
+#include "agent/requirements.hpp"
 #include "agent/script.hpp"
 #include "agent/stages.hpp"
 
@@ -33,31 +34,41 @@ Result<> run_pip(Context& context, std::vector<std::string> arguments, std::stri
       ", exit code: 1");
 }
 
+// The requirements file, read without following what the source archive may have linked.
+Result<std::string> read_requirements(const fs::path& code) {
+  return read_file(TRY(path_without_links(code, "requirements.txt")), 1 << 20);
+}
+
+// Plain requirements come from the shared cache; everything else is left to pip inside of the
+// walls.
+Result<> install_file(Context& context, const std::string& text) {
+  context.say("Installing requirements.txt");
+  if (auto plain = plain_requirements(text)) {
+    fs::path file = context.folder / "requirements.txt";
+    TRY(write_file_atomically(file, *plain));
+    auto say = [&](const std::string& line) { context.say(line); };
+    auto installed =
+        context.builder().install(context.environment, context.layer, file, say, context.stop);
+    if (installed || installed.error().code == Code::cancelled) return installed;
+    context.say("uv: " + installed.error().message);
+    context.say("Trying pip, which also builds packages without a wheel");
+  }
+  return run_pip(context, {"-r", "requirements.txt"}, "InstallRequirementsError");
+}
+
 }  // namespace
 
 Result<> install_requirements(Context& context) {
+  if (!context.assignment.entrypoint.empty()) return {};  // not script mode
   fs::path code = context.ml / "code";
-  std::error_code error;
-  Script script = script_of(context.assignment);
-  bool is_package = fs::exists(code / "setup.py", error) && !script.program.ends_with(".sh");
-  bool has_requirements = fs::is_regular_file(code / "requirements.txt", error);
-  bool is_script_mode = context.assignment.entrypoint.empty();
-  if (!is_script_mode || (!has_requirements && !is_package)) return {};
-
-  if (has_requirements) {
-    context.say("Installing requirements.txt");
-    auto say = [&](const std::string& line) { context.say(line); };
-    auto installed = context.builder().install(context.environment, context.layer,
-                                               code / "requirements.txt", say, context.stop);
-    if (!installed && installed.error().code == Code::cancelled) return installed;
-    if (!installed) {
-      context.say("uv: " + installed.error().message);
-      context.say("Trying pip, which also builds packages without a wheel");
-      TRY(run_pip(context, {"-r", "requirements.txt"}, "InstallRequirementsError"));
-    }
+  auto text = read_requirements(code);
+  if (text) TRY(install_file(context, *text));
+  if (!text && text.error().code != Code::not_found) {
+    return client_error("requirements.txt: " + text.error().message);
   }
-  if (is_package) TRY(run_pip(context, {"--no-build-isolation", "."}, "InstallModuleError"));
-  return {};
+  bool is_shell = script_of(context.assignment).program.ends_with(".sh");
+  if (is_shell || !path_without_links(code, "setup.py")) return {};
+  return run_pip(context, {"--no-build-isolation", "."}, "InstallModuleError");
 }
 
 }  // namespace trainyard::agent

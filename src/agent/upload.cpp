@@ -7,10 +7,12 @@ namespace trainyard::agent {
 
 namespace {
 
-// A folder of the job's own, or a link that its script put there?
-bool is_real_folder(const fs::path& path) {
+// A folder of the job's own, and not what its script linked there.
+Result<fs::path> real_folder(const Context& context, const char* name) {
+  fs::path path = TRY(path_without_links(context.ml, name));
   std::error_code error;
-  return fs::is_directory(fs::symlink_status(path, error));
+  if (!fs::is_directory(path, error)) return fail(Code::denied, "it is no folder");
+  return path;
 }
 
 Result<uint64_t> upload_archive(const Context& context, const fs::path& folder,
@@ -43,21 +45,19 @@ Result<> upload_files(const Context& context, const fs::path& folder, const S3Ur
 Result<> upload_all(const Context& context) {
   const protocol::Assignment& assignment = context.assignment;
   S3Uri output = TRY(S3Uri::parse(assignment.output_s3_uri)).join(assignment.job_name + "/output");
-  fs::path model = context.ml / "model";
-  fs::path data = context.ml / "output/data";
-  if (!is_real_folder(model)) {
-    return fail(Code::invalid, "/opt/ml/model is not a folder any more");
-  }
+  auto model = real_folder(context, "model");
+  if (!model) return fail(Code::invalid, "/opt/ml/model: {}", model.error().message);
+  auto data = real_folder(context, "output/data");
   if (!assignment.is_output_compressed) {
-    TRY(upload_files(context, model, output.join("model")));
-    return is_real_folder(data) ? upload_files(context, data, output.join("data")) : Result<>();
+    TRY(upload_files(context, *model, output.join("model")));
+    return data ? upload_files(context, *data, output.join("data")) : Result<>();
   }
-  uint64_t bytes = TRY(upload_archive(context, model, output.join("model.tar.gz")));
+  uint64_t bytes = TRY(upload_archive(context, *model, output.join("model.tar.gz")));
   context.say(
       fmt::format("Uploaded {} ({})", output.join("model.tar.gz").text(), format_bytes(bytes)));
   std::error_code error;
-  if (!is_real_folder(data) || fs::is_empty(data, error)) return {};
-  TRY(upload_archive(context, data, output.join("output.tar.gz")));
+  if (!data || fs::is_empty(*data, error)) return {};
+  TRY(upload_archive(context, *data, output.join("output.tar.gz")));
   return {};
 }
 

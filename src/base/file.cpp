@@ -98,6 +98,19 @@ Result<> remove_tree(const fs::path& path) {
   return {};
 }
 
+Result<fs::path> path_without_links(const fs::path& root, const fs::path& relative) {
+  fs::path path = root;
+  for (const fs::path& part : relative) {
+    if (part == "..") return fail(Code::denied, "{} leaves {}", relative.string(), root.string());
+    path /= part;
+    std::error_code error;
+    fs::file_status status = fs::symlink_status(path, error);
+    if (!fs::exists(status)) return fail(Code::not_found, "no {}", path.string());
+    if (fs::is_symlink(status)) return fail(Code::denied, "{} is a link", path.string());
+  }
+  return path;
+}
+
 Result<> sync_directory(const fs::path& path) {
   Fd fd = TRY(open_file(path, O_RDONLY | O_DIRECTORY));
   if (::fsync(fd.get()) != 0) return fail_errno(errno, fmt::format("syncing {}", path.string()));

@@ -37,6 +37,11 @@ Result<> make_directories(const fs::path& path, unsigned mode = 0755);
 // Removes a file or a whole tree without following links; nothing there is fine.
 Result<> remove_tree(const fs::path& path);
 
+// root/relative, where no part below `root` is a symbolic link: what others may have put there
+// cannot lead out. `denied` when one is, `not_found` when there is nothing. For folders that nobody
+// changes meanwhile.
+Result<fs::path> path_without_links(const fs::path& root, const fs::path& relative);
+
 // fsync of a directory: the names in it survive a power cut.
 Result<> sync_directory(const fs::path& path);
 

@@ -39,7 +39,7 @@ def test_an_ordinary_user_has_walls_too(tmp_path):
         assert done["TrainingJobStatus"] == "Completed", (done, jobs.lines(name))
         assert jobs.archive(name) == {"m": b"x"}
     finally:
-        service.kill(15)
+        service.close()
 
 
 def test_without_walls_the_log_says_so_and_opt_ml_is_lent(own_service):
@@ -116,7 +116,7 @@ def test_a_full_disk_is_a_clear_error_and_the_service_goes_on(tmp_path):
         assert jobs.wait(jobs.start("print('room again')"))["TrainingJobStatus"] == "Completed"
     finally:
         if service:
-            service.kill(15)
+            service.close()
         subprocess.run(["umount", "-l", disk])
 
 

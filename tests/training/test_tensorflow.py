@@ -18,7 +18,7 @@ DIGITS = ROOT / "examples/digits"
 def tensorflow_service(tmp_path_factory):
     service = Service(tmp_path_factory.mktemp("tensorflow"), *TENSORFLOW_ARGUMENTS)
     yield service
-    assert service.kill(15) == 0
+    assert service.close() == 0
 
 
 @pytest.fixture(scope="module")

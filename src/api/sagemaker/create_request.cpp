@@ -81,7 +81,9 @@ aws::Fault invalid(std::string message) {
 }
 
 std::optional<aws::Fault> check_channel(const json::object& channel, std::string_view job_mode) {
-  std::string name = *json::find_string(channel, "ChannelName");
+  std::string name = json::find_string(channel, "ChannelName").value_or("");
+  // The pattern lets them pass; as folders they are others.
+  if (name == "." || name == "..") return invalid("'" + name + "' cannot be a channel's name");
   const json::object& source = member(channel, "DataSource");
   const json::object* s3 = json::find_object(source, "S3DataSource");
   if (s3 == nullptr) {
