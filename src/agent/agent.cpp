@@ -36,10 +36,8 @@ Result<> get_ready(Context& context) {
   return install_requirements(context);
 }
 
-// The script runs, or has ended, under its supervisor: find out what stands where.
+// The script runs, or has ended, under its supervisor: nothing is left to prepare.
 Result<> take_over(Context& context) {
-  TRY(find_recipe(context));
-  context.environment = TRY(context.builder().find(context.recipe));
   context.layer = context.folder / "layer";
   return {};
 }
@@ -60,7 +58,8 @@ Result<> travel(Context& context) {
   Journal& journal = context.journal;
   if (journal.has(EventKind::finished)) return {};
   if (!journal.has(EventKind::preparing)) TRY(journal.add(EventKind::preparing));
-  bool was_started = journal.has(EventKind::training);
+  std::error_code error;
+  bool was_started = fs::exists(context.folder / "run.json", error);
   auto ready = was_started ? take_over(context) : get_ready(context);
   if (!ready && ready.error().code == Code::cancelled) {
     return journal.finish(Outcome::stopped, "", false);
@@ -132,6 +131,7 @@ Result<> run_agent(const fs::path& assignment_file, const fs::path& program) {
   Reporter reporter(assignment, folder / "log", *journal, clock,
                     [&](protocol::Command) { stop.request_stop(); });
   TRY(travel(context));
+  give_back_ml(context);
   reporter.deliver_rest();
   return {};
 }

@@ -110,7 +110,7 @@ Result<> start(const Context& context, const ChildPlan& plan) {
   supervision.pid_file = context.folder / (plan.name + ".pid");
   supervision.exit_file = context.folder / (plan.name + ".exit");
   TRY(sandbox::start_supervisor(context.program, supervision,
-                                context.folder / (plan.name + ".json")));
+                                context.folder / (plan.name + ".json"), context.ml_lease.get()));
   return {};
 }
 

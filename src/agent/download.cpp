@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <atomic>
 
 #include "agent/script.hpp"
@@ -46,6 +47,12 @@ Result<> download_channel(const Context& context, const Channel& channel) {
   S3Uri prefix = TRY(S3Uri::parse(channel.s3_uri));
   transfer::S3Client client(context.s3_access(), context.stop);
   auto objects = TRY(client.list(prefix));
+  if (channel.distribution == Distribution::sharded_by_key) {
+    const std::vector<std::string>& hosts = context.assignment.hosts;
+    auto self = std::find(hosts.begin(), hosts.end(), context.assignment.host);
+    objects = transfer::take_shard(std::move(objects), static_cast<size_t>(self - hosts.begin()),
+                                   hosts.size());
+  }
   auto plan = TRY(transfer::plan_channel(prefix, objects));
   if (plan.files.empty()) {
     return fail(Code::not_found, "no objects under {}", channel.s3_uri);

@@ -8,6 +8,7 @@
 
 #include "agent/script.hpp"
 #include "agent/stages.hpp"
+#include "sandbox/supervise.hpp"
 
 namespace trainyard::agent {
 
@@ -33,10 +34,12 @@ Result<> write_configuration(const Context& context) {
   return write_file_atomically(config / "checkpointconfig.json", json::serialize(checkpoint));
 }
 
-// /opt/ml is one path for the whole host: without walls one job has it at a time.
-Result<Fd> lease_ml(const Context& context) {
-  fs::path file = context.folder.parent_path().parent_path().parent_path() / "opt-ml.lock";
-  Fd fd = TRY(open_file(file, O_RDWR | O_CREAT, 0600));
+constexpr const char* kSharedMl = "/opt/ml";
+
+// /opt/ml is one path for the whole host: without walls one job has it at a time. The supervisor
+// inherits the lease, so that it ends with the script and not with this agent.
+Result<> lease_ml(Context& context) {
+  Fd fd = TRY(open_file("/opt/ml.lock", O_RDWR | O_CREAT, 0600));
   bool has_told = false;
   while (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
     if (!std::exchange(has_told, true)) {
@@ -48,7 +51,12 @@ Result<Fd> lease_ml(const Context& context) {
     never.wait_for(guard, context.stop, std::chrono::milliseconds(200), [] { return false; });
     if (context.stop.stop_requested()) return fail(Code::cancelled, "stopped");
   }
-  return fd;
+  std::error_code error;
+  if (fs::is_symlink(kSharedMl, error)) fs::remove(kSharedMl, error);
+  fs::create_directory_symlink(context.ml, kSharedMl, error);
+  if (error) return fail_errno(error.value(), "making /opt/ml");
+  context.ml_lease = std::move(fd);
+  return {};
 }
 
 Result<> enter_process_isolation(Context& context, std::string_view why) {
@@ -57,18 +65,13 @@ Result<> enter_process_isolation(Context& context, std::string_view why) {
       fmt::format("WARNING: this job is NOT walled off: {}. Its script runs with the rights of "
                   "the service's user and sees this machine's files.",
                   why));
-  context.ml_lease = TRY(lease_ml(context));
-  std::error_code error;
-  fs::path shown = "/opt/ml";
-  if (fs::is_symlink(shown, error)) fs::remove(shown, error);
-  fs::create_directory_symlink(context.ml, shown, error);
-  if (error) {
-    context.shown_ml = context.ml.string();
-    context.say(
-        fmt::format("WARNING: /opt/ml cannot be made here ({}); the job's files are at {}, "
-                    "see SAGEMAKER_BASE_DIR and the SM_* variables.",
-                    error.message(), context.shown_ml));
-  }
+  auto leased = lease_ml(context);
+  if (leased || leased.error().code == Code::cancelled) return leased;
+  context.shown_ml = context.ml.string();
+  context.say(
+      fmt::format("WARNING: /opt/ml cannot be lent here ({}); the job's files are at {}, see "
+                  "SAGEMAKER_BASE_DIR and the SM_* variables.",
+                  leased.error().message, context.shown_ml));
   return {};
 }
 
@@ -99,7 +102,16 @@ void say_what_differs(const Context& context) {
 
 }  // namespace
 
+void give_back_ml(const Context& context) {
+  std::error_code error;
+  if (fs::read_symlink(kSharedMl, error) == context.ml) fs::remove(kSharedMl, error);
+}
+
 Result<> prepare(Context& context) {
+  // An agent that was killed may have left pip behind.
+  if (auto setup = sandbox::find_supervisor(context.folder / "setup.pid")) {
+    sandbox::kill_tree(*setup);
+  }
   TRY(remove_tree(context.ml));
   for (const char* name :
        {"code", "model", "input/config", "input/data", "output/data", "checkpoints"}) {

@@ -52,6 +52,11 @@ void Reporter::deliver_rest() {
 void Reporter::work(const std::stop_token& stop) {
   while (!stop.stop_requested() && !is_done_) {
     bool is_sent = send();
+    if (!is_sent && ::access(log_.c_str(), F_OK) != 0) {
+      // The service's data was removed while it was away: nobody will ever ask for the rest.
+      become_obsolete();
+      return;
+    }
     if (is_sent && is_final_ && has_delivered_all()) {
       is_done_ = true;
       is_done_.notify_all();
@@ -124,9 +129,7 @@ bool Reporter::send() {
   if (!answered) return false;
   if (answered->status == 401) {
     log::warn("the server does not know this instance any more");
-    on_command_(protocol::Command::obsolete);
-    is_done_ = true;
-    is_done_.notify_all();
+    become_obsolete();
     return true;
   }
   auto document = json::parse_object(answered->body);
@@ -138,6 +141,12 @@ bool Reporter::send() {
   }
   take(*answer);
   return true;
+}
+
+void Reporter::become_obsolete() {
+  on_command_(protocol::Command::obsolete);
+  is_done_ = true;
+  is_done_.notify_all();
 }
 
 void Reporter::take(const protocol::ReportAnswer& answer) {

@@ -34,6 +34,7 @@ class Reporter {
   protocol::Report make_report();
   bool read_log(protocol::Report& report, bool is_final);
   void take(const protocol::ReportAnswer& answer);
+  void become_obsolete();
   bool has_delivered_all() const;
 
   const protocol::Assignment& assignment_;

@@ -9,6 +9,8 @@ namespace trainyard::agent {
 
 // prepare.cpp: isolation, folders, /opt/ml/input/config.
 Result<> prepare(Context& context);
+// Without walls /opt/ml was lent to this job: removes the link if it is still ours.
+void give_back_ml(const Context& context);
 
 // environment.cpp: the image's environment, built if need be, and the job's layer over it.
 Result<> find_recipe(Context& context);

@@ -77,7 +77,8 @@ std::optional<ProcessId> read_process(const fs::path& file) {
                    static_cast<uint64_t>(json::find_integer(*document, "start_time").value_or(0))};
 }
 
-Result<ProcessId> start_detached(std::vector<std::string> arguments, const fs::path& output) {
+Result<ProcessId> start_detached(std::vector<std::string> arguments, const fs::path& output,
+                                 int inherited) {
   std::vector<std::string> variables = merged_environment({});
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
@@ -87,7 +88,8 @@ Result<ProcessId> start_detached(std::vector<std::string> arguments, const fs::p
     posix_spawn_file_actions_addopen(&actions, 1, output.c_str(), flags, 0600);
     posix_spawn_file_actions_adddup2(&actions, 1, 2);
   }
-  posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+  if (inherited >= 0) posix_spawn_file_actions_adddup2(&actions, inherited, 3);
+  posix_spawn_file_actions_addclosefrom_np(&actions, inherited >= 0 ? 4 : 3);
   posix_spawn_file_actions_addchdir_np(&actions, "/");
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);

@@ -28,7 +28,9 @@ std::optional<ProcessId> read_process(const fs::path& file);
 
 // Starts a program in a session of its own, with nothing open but its output: appended to `output`,
 // or this process's own where that is empty. It outlives us; whoever is its parent then reaps it.
-Result<ProcessId> start_detached(std::vector<std::string> arguments, const fs::path& output);
+// `inherited`, unless it is -1, is its descriptor 3: a lock, say, that is to live as long.
+Result<ProcessId> start_detached(std::vector<std::string> arguments, const fs::path& output,
+                                 int inherited = -1);
 
 // False for one that has ended, a zombie, or another process with that number.
 bool is_alive(const ProcessId& process);

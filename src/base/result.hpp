@@ -69,5 +69,7 @@ bool is_retryable(Code code);
     ::trainyard::take_value(std::move(result));                      \
   })
 
-// TRY(expression) is the value of a Result, or returns its error from the enclosing function.
+// TRY(expression) is the value of a Result, or returns its error from the enclosing function. Not
+// more than once within braces: in T{TRY(a), TRY(b)} g++ 12 does not destroy the first when the
+// second returns.
 #define TRY(...) TRAINYARD_TRY(TRAINYARD_JOIN(try_result_, __COUNTER__), (__VA_ARGS__))

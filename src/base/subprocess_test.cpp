@@ -2,6 +2,10 @@
 #include "base/subprocess.hpp"
 
 #include <gtest/gtest.h>
+#include <poll.h>
+
+#include "base/process_tree.hpp"
+#include "base/text.hpp"
 
 namespace trainyard {
 
@@ -41,6 +45,11 @@ TEST(Subprocess, a_child_left_behind_holds_nobody_up_and_is_killed) {
   auto ended = run(shell("sleep 1000 & echo $!"));
   ASSERT_TRUE(ended);
   EXPECT_EQ(ended->exit_code, 0);
+  auto child = parse_signed(trim(ended->output));
+  ASSERT_TRUE(child);
+  // The signal was sent before run() returned; init may still have to reap the child.
+  auto process = identify(static_cast<pid_t>(*child));
+  while (process && is_alive(*process)) ::poll(nullptr, 0, 1);
 }
 
 TEST(Subprocess, a_stop_and_a_timeout_kill_the_group) {

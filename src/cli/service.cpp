@@ -37,11 +37,13 @@ Result<Access> find_access(const std::string& data_dir) {
                 text.error().message);
   }
   auto document = TRY(json::parse_object(*text));
-  return Access{TRY(json::get_string(document, "endpoint")),
-                TRY(json::get_string(document, "region")),
-                TRY(json::get_string(document, "account_id")),
-                {TRY(json::get_string(document, "access_key")),
-                 TRY(json::get_string(document, "secret_key")), ""}};
+  Access access;
+  access.endpoint = TRY(json::get_string(document, "endpoint"));
+  access.region = TRY(json::get_string(document, "region"));
+  access.account_id = TRY(json::get_string(document, "account_id"));
+  access.credentials.access_key = TRY(json::get_string(document, "access_key"));
+  access.credentials.secret_key = TRY(json::get_string(document, "secret_key"));
+  return access;
 }
 
 Result<json::object> Service::call(const std::string& service, const std::string& target,

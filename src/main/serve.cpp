@@ -47,8 +47,10 @@ Result<http::ServerOptions> parse_listen(const ServeOptions& serve) {
 Result<aws::Credentials> load_or_make_credentials(const fs::path& file) {
   if (auto text = read_file(file)) {
     auto document = TRY(json::parse_object(*text));
-    return aws::Credentials{TRY(json::get_string(document, "access_key")),
-                            TRY(json::get_string(document, "secret_key")), ""};
+    aws::Credentials kept;
+    kept.access_key = TRY(json::get_string(document, "access_key"));
+    kept.secret_key = TRY(json::get_string(document, "secret_key"));
+    return kept;
   } else if (text.error().code != Code::not_found) {
     return Failure(text.error());
   }

@@ -37,10 +37,8 @@ json::object to_json(const HostSettings& host) {
           {"environments_file", host.environments_file},
           {"uv", host.uv},
           {"isolation", host.isolation},
-          {"hidden_paths", json::to_array(host.hidden_paths)},
           {"memory_limit_bytes", host.memory_limit_bytes},
-          {"cpu_limit", host.cpu_limit},
-          {"cgroup", host.cgroup}};
+          {"cpu_limit", host.cpu_limit}};
 }
 
 Failure bad_member(std::string_view key) {
@@ -117,12 +115,10 @@ Result<HostSettings> parse_host(const json::object& document) {
   host.environments_file = TRY(json::get_string(document, "environments_file"));
   host.uv = TRY(json::get_string(document, "uv"));
   host.isolation = TRY(json::get_string(document, "isolation"));
-  host.hidden_paths = TRY(get_texts(document, "hidden_paths"));
   host.memory_limit_bytes = TRY(json::get_integer(document, "memory_limit_bytes"));
   if (const json::value* cpus = json::find(document, "cpu_limit"); cpus && cpus->is_number()) {
     host.cpu_limit = cpus->to_number<double>();
   }
-  host.cgroup = TRY(json::get_string(document, "cgroup"));
   return host;
 }
 
@@ -179,8 +175,10 @@ Result<Assignment> parse_assignment(const json::object& document) {
   assignment.output_s3_uri = TRY(json::get_string(document, "output_s3_uri"));
   assignment.is_output_compressed = TRY(get_bool(document, "is_output_compressed"));
   if (const json::object* checkpoint = json::find_object(document, "checkpoint")) {
-    assignment.checkpoint = CheckpointTarget{TRY(json::get_string(*checkpoint, "s3_uri")),
-                                             TRY(json::get_string(*checkpoint, "local_path"))};
+    CheckpointTarget target;
+    target.s3_uri = TRY(json::get_string(*checkpoint, "s3_uri"));
+    target.local_path = TRY(json::get_string(*checkpoint, "local_path"));
+    assignment.checkpoint = std::move(target);
   }
   assignment.max_runtime_seconds = TRY(json::get_integer(document, "max_runtime_seconds"));
   assignment.is_network_isolated = TRY(get_bool(document, "is_network_isolated"));

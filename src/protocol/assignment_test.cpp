@@ -21,7 +21,6 @@ Assignment full() {
   a.output_s3_uri = "s3://b/out";
   a.checkpoint = CheckpointTarget{"s3://b/c", "/opt/ml/checkpoints"};
   a.server = {"http://127.0.0.1:1", "us-west-2", "K", "S", "T", "R"};
-  a.host_settings.hidden_paths = {"/srv"};
   a.host_settings.cpu_limit = 1.5;
   return a;
 }

@@ -38,8 +38,10 @@ Result<LogChunk> parse_log(const json::object& document) {
   if (lines == nullptr) return fail(Code::invalid, "member 'lines' is missing or is not a list");
   for (const json::value& line : *lines) {
     if (!line.is_object()) return fail(Code::invalid, "member 'lines' holds a non-object");
-    chunk.lines.push_back({TRY(json::get_integer(line.get_object(), "time_ms")),
-                           TRY(json::get_string(line.get_object(), "text"))});
+    LogLine parsed;
+    parsed.time_ms = TRY(json::get_integer(line.get_object(), "time_ms"));
+    parsed.text = TRY(json::get_string(line.get_object(), "text"));
+    chunk.lines.push_back(std::move(parsed));
   }
   return chunk;
 }

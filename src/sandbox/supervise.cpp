@@ -140,9 +140,9 @@ Result<int> run_plan(const fs::path& file) {
 }  // namespace
 
 Result<ProcessId> start_supervisor(const fs::path& program, const Supervision& supervision,
-                                   const fs::path& file) {
+                                   const fs::path& file, int lease) {
   TRY(write_file_atomically(file, serialize(supervision), 0600));
-  return start_detached({program.string(), "supervise", file.string()}, {});
+  return start_detached({program.string(), "supervise", file.string()}, {}, lease);
 }
 
 std::optional<ProcessId> find_supervisor(const fs::path& pid_file) {

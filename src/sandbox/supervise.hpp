@@ -33,9 +33,9 @@ struct ExitRecord {
   int64_t ended_ms = 0;
 };
 
-// Starts a supervisor in a session of its own and returns when it runs (or has ended).
+// Starts a supervisor in a session of its own. `lease` is kept open until it ends; -1: none.
 Result<ProcessId> start_supervisor(const fs::path& program, const Supervision& supervision,
-                                   const fs::path& file);
+                                   const fs::path& file, int lease = -1);
 
 // The supervisor that runs for this pid file; nullopt when there is none any more.
 std::optional<ProcessId> find_supervisor(const fs::path& pid_file);

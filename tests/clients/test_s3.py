@@ -154,11 +154,14 @@ def test_presigned_urls_work_without_credentials(service, bucket, version):
         "Bucket": bucket, "Key": "p q", "ResponseContentType": "text/x"})
     with urllib.request.urlopen(url) as answer:
         assert answer.read() == b"hi" and answer.headers["Content-Type"] == "text/x"
-    for wrong in (url.replace("p%20q", "other"), s3.generate_presigned_url(
-            "get_object", Params={"Bucket": bucket, "Key": "p q"}, ExpiresIn=-1)):
+    wrong = [url.replace("p%20q", "other")]
+    if version == "s3":  # the CRT signs no URL that has expired; SigV4's end is in sigv4_test.cpp
+        wrong.append(s3.generate_presigned_url(
+            "get_object", Params={"Bucket": bucket, "Key": "p q"}, ExpiresIn=-1))
+    for refused in wrong:
         with pytest.raises(urllib.error.HTTPError) as error:
-            urllib.request.urlopen(wrong)
-        assert error.value.code in (400, 403)
+            urllib.request.urlopen(refused)
+        assert error.value.code == 403
 
 
 def test_virtual_host_style(service, s3, bucket):

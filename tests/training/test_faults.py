@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scripts that go wrong: each has a clear end, and the service goes on."""
+import pathlib
+import uuid
+
 import pytest
 from botocore.exceptions import ClientError
 
@@ -73,12 +76,16 @@ def test_bytes_that_are_no_text(jobs):
 
 
 def test_children_left_behind_end_with_the_job(jobs):
-    done = jobs.run("""
+    seconds = str(100_000 + uuid.uuid4().int % 900_000)
+    name = jobs.start(f"""
         import subprocess
-        subprocess.Popen(["sleep", "100000"], start_new_session=True)
-        open("/opt/ml/model/m", "w").write("x")
+        subprocess.Popen(["sleep", "{seconds}"], start_new_session=True)
+        print("left one behind")
     """)
-    assert done["TrainingJobStatus"] == "Completed"
+    assert jobs.wait(name)["TrainingJobStatus"] == "Completed"
+    assert "left one behind" in jobs.lines(name)
+    running = [path.read_bytes() for path in pathlib.Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert b"sleep\0" + seconds.encode() + b"\0" not in running
 
 
 def test_a_model_folder_replaced_by_a_link_gives_nothing_away(jobs):

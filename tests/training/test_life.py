@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Queues, stops, and a server that is killed in the middle of it all."""
+import json
+import os
+import pathlib
+import shutil
 import signal
+import time
 
 import pytest
 from botocore.exceptions import ClientError
@@ -47,11 +52,14 @@ def test_a_queued_job_is_stopped_at_once(jobs):
 
 
 def test_a_stop_while_downloading_leaves_no_artifacts(jobs):
-    name = jobs.start("print('never')", files={"requirements.txt": "scipy\n"})
+    # Set-up code of the job's own package runs in Downloading: here until it is stopped.
+    name = jobs.start("print('never')", files={"setup.py": "import time\ntime.sleep(1000)\n"})
     jobs.wait(name, until=("Downloading",), member="SecondaryStatus")
     jobs.sagemaker.stop_training_job(TrainingJobName=name)
     done = jobs.wait(name)
     assert done["TrainingJobStatus"] == "Stopped"
+    assert jobs.phases(name) == ["Starting", "Downloading", "Stopping", "Stopped"]
+    assert jobs.keys(f"out/{name}/") == [] and "never" not in jobs.lines(name)
 
 
 def test_a_stop_while_uploading_finishes_the_upload(jobs):
@@ -111,7 +119,6 @@ def test_a_job_that_ends_while_the_server_is_away_is_told_afterwards(own_service
     jobs.wait_for_line(name, "ready")
     service.kill(signal.SIGKILL)
     folder = service.folder / "data" / "jobs" / name / "1" / "algo-1"
-    import time
     deadline = time.monotonic() + 30
     while not (folder / "run.exit").exists():
         assert time.monotonic() < deadline
@@ -131,13 +138,49 @@ def test_a_killed_agent_is_replaced_and_the_script_runs_on(own_service):
             time.sleep(0.01)
     """)
     jobs.wait_for_line(name, "line 10")
-    import json
-    import os
     agent = service.folder / "data" / "jobs" / name / "1" / "algo-1" / "agent.json"
     os.kill(json.loads(agent.read_text())["pid"], signal.SIGKILL)
     done = jobs.wait(name)
     assert done["TrainingJobStatus"] == "Completed", done
     assert [l for l in jobs.lines(name) if l.startswith("line ")] == [f"line {i}" for i in range(200)]
+
+
+def test_a_job_outlives_its_killed_agent_without_walls(own_service):
+    """Its lease of /opt/ml is held by the supervisor: the next job waits for the script, not the agent."""
+    service = own_service("--isolation", "process", *PLAIN_ARGUMENTS)
+    jobs = Jobs(service)
+    script = """
+        import os, time
+        mine = os.environ["TRAINING_JOB_NAME"]
+        print("ready")
+        for _ in range(100):
+            assert mine in os.path.realpath(os.environ["SAGEMAKER_BASE_DIR"])
+            time.sleep(0.01)
+    """
+    first = jobs.start(script)
+    jobs.wait_for_line(first, "ready")
+    agent = service.folder / "data" / "jobs" / first / "1" / "algo-1" / "agent.json"
+    os.kill(json.loads(agent.read_text())["pid"], signal.SIGKILL)
+    second = jobs.start(script)
+    for name in (first, second):
+        assert jobs.wait(name)["TrainingJobStatus"] == "Completed", jobs.lines(name)
+    assert not os.path.islink("/opt/ml"), "given back"
+
+
+def test_agents_end_when_the_services_data_is_gone(own_service):
+    service = own_service(*PLAIN_ARGUMENTS)
+    jobs = Jobs(service)
+    name = jobs.start("import time; print('ready'); time.sleep(1)")
+    jobs.wait_for_line(name, "ready")
+    agent = json.loads((service.folder / "data/jobs" / name / "1/algo-1/agent.json").read_text())["pid"]
+    service.kill(signal.SIGKILL)
+    shutil.rmtree(service.folder / "data")
+    deadline = time.monotonic() + 60
+    while pathlib.Path(f"/proc/{agent}/cmdline").exists() and \
+            pathlib.Path(f"/proc/{agent}/cmdline").read_bytes():
+        assert time.monotonic() < deadline, "the agent still waits for a service that is gone"
+        time.sleep(0.02)
+    service.start()
 
 
 def test_jobs_and_objects_survive_a_restart(own_service):
