@@ -138,7 +138,7 @@ Result<Ended> run(const Command& command, std::stop_token stop) {
   Fd read_end(ends[0]);
   Fd write_end(ends[1]);
   ::fcntl(read_end.get(), F_SETFL, O_NONBLOCK);
-  Child child = TRY(Child::spawn(command, write_end.get()));
+  Child child = TRY(Child::spawn(command, command.is_attached ? STDERR_FILENO : write_end.get()));
   write_end.reset();
 
   Ended ended;

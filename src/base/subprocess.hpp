@@ -21,6 +21,7 @@ struct Command {
   std::vector<std::string> variables;  // "NAME=value", over the environment of this process
   fs::path working_dir;                // empty: this process's own
   std::chrono::milliseconds timeout{std::chrono::hours(24)};
+  bool is_attached = false;  // writes to our standard error, not to Ended and on_line
   // Each line of stdout and stderr, in order of arrival, without its end.
   std::function<void(std::string_view line)> on_line;
 };

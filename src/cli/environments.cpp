@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
 #include "cli/commands.hpp"
 #include "environments/builder.hpp"
 
@@ -43,7 +45,10 @@ Result<int> prepare_environment(const EnvironmentOptions& options, const std::st
   auto catalogue = TRY(load(options));
   auto recipe = TRY(catalogue.resolve(TRY(environments::ImageUri::parse(image))));
   environments::Builder builder(options.folder, options.uv);
-  auto on_progress = [](const std::string& line) { fmt::print(stderr, "{}\n", line); };
+  environments::OnProgress on_progress;
+  if (::isatty(STDERR_FILENO) == 0) {
+    on_progress = [](const std::string& line) { fmt::print(stderr, "{}\n", line); };
+  }
   auto environment = TRY(builder.ensure(recipe, on_progress, {}));
   if (options.as_json) {
     fmt::print("{}\n", json::serialize(json::object{{"name", recipe.name},

@@ -25,6 +25,10 @@ fs::path own_program() {
   return fs::read_symlink("/proc/self/exe", error);
 }
 
+void tell(const OnProgress& on_progress, const std::string& line) {
+  if (on_progress) on_progress(line);
+}
+
 // Held while one process builds; the kernel frees it when that process dies.
 Result<Fd> lock(const fs::path& file, const OnProgress& on_progress, const std::stop_token& stop) {
   Fd fd = TRY(open_file(file, O_RDWR | O_CREAT, 0600));
@@ -32,7 +36,7 @@ Result<Fd> lock(const fs::path& file, const OnProgress& on_progress, const std::
   while (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK && errno != EINTR)
       return fail_errno(errno, "locking " + file.string());
-    if (!std::exchange(has_told, true)) on_progress("Waiting for another job that builds it");
+    if (!std::exchange(has_told, true)) tell(on_progress, "Waiting for another job that builds it");
     // flock(2) has no timeout that a stop could end.
     std::mutex mutex;
     std::condition_variable_any never;
@@ -98,8 +102,8 @@ Result<Environment> Builder::build(const Recipe& recipe, const OnProgress& on_pr
   fs::path folder = environments_dir_ / recipe.key();
   Environment environment = describe(folder, recipe.name, recipe.interpreter);
   TRY(remove_tree(folder));  // half-built by somebody who was killed
-  on_progress(fmt::format("Building environment {} ({} packages and what they need)", recipe.name,
-                          recipe.packages.size()));
+  tell(on_progress, fmt::format("Building environment {} ({} packages and what they need)",
+                                recipe.name, recipe.packages.size()));
   TRY(run_uv(
       {"venv", "--no-project", "--python", recipe.interpreter.program.string(), folder.string()},
       on_progress, stop));
@@ -111,7 +115,7 @@ Result<Environment> Builder::build(const Recipe& recipe, const OnProgress& on_pr
                      {"python", recipe.interpreter.version},
                      {"prefix", recipe.interpreter.prefix.string()}};
   TRY(write_file_atomically(folder / kReady, json::serialize(ready)));
-  on_progress(fmt::format("Environment {} is ready", recipe.name));
+  tell(on_progress, fmt::format("Environment {} is ready", recipe.name));
   return environment;
 }
 
@@ -120,8 +124,9 @@ Result<> Builder::run_uv(std::vector<std::string> arguments, const OnProgress& o
   Command command;
   command.arguments = std::move(arguments);
   command.arguments.insert(command.arguments.begin(), TRY(uv()).string());
-  command.variables = {"UV_NO_PROGRESS=1", "UV_PYTHON_DOWNLOADS=never", "UV_NO_CONFIG=1",
-                       "NO_COLOR=1", "VIRTUAL_ENV="};
+  command.variables = {"UV_PYTHON_DOWNLOADS=never", "UV_NO_CONFIG=1", "NO_COLOR=1", "VIRTUAL_ENV="};
+  command.is_attached = !on_progress;
+  if (!command.is_attached) command.variables.push_back("UV_NO_PROGRESS=1");
   if (std::getenv("UV_CACHE_DIR") == nullptr) {
     command.variables.push_back("UV_CACHE_DIR=" + (environments_dir_ / "cache").string());
   }
@@ -135,7 +140,8 @@ Result<> Builder::run_uv(std::vector<std::string> arguments, const OnProgress& o
   };
   Ended ended = TRY(run(command, stop));
   if (ended.exit_code == 0) return {};
-  return fail(Code::invalid, "{}", last_lines(ended.output));
+  return fail(Code::invalid, "{}",
+              command.is_attached ? "uv failed, as it says above" : last_lines(ended.output));
 }
 
 Result<fs::path> Builder::make_layer(const Environment& environment, const fs::path& folder) const {
@@ -174,7 +180,7 @@ Result<> Builder::install(const Environment& environment, const fs::path& layer,
        environment.python.string(), "-r", requirements.string()},
       [](const std::string&) {}, stop);
   if (check) {
-    on_progress("requirements.txt: all of it is there already");
+    tell(on_progress, "requirements.txt: all of it is there already");
     return {};
   }
   fs::path constraints = layer / "constraints.txt";

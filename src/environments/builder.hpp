@@ -20,7 +20,8 @@ struct Environment {
   std::string name;
 };
 
-// A line for people while something is made: "Downloading tensorflow-cpu (230 MiB)".
+// A line for people while something is made: "Downloading tensorflow-cpu (230 MiB)". Where it is
+// empty uv draws its own progress on our standard error, which should then be a terminal.
 using OnProgress = std::function<void(const std::string& line)>;
 
 class Builder {
