@@ -20,8 +20,6 @@ namespace trainyard::agent {
 
 namespace {
 
-constexpr std::chrono::seconds kGrace{120};
-
 std::string group_name(const Context& context) {
   const protocol::Assignment& assignment = context.assignment;
   return fmt::format("{}-{}-{}", assignment.job_name, assignment.attempt, assignment.host);
@@ -167,9 +165,11 @@ Result<ChildEnd> run_child(const Context& context, const ChildPlan& plan) {
       end.is_time_over = woken == Woken::time_over;
       static_cast<void>(context.journal.add(protocol::EventKind::stopping));
       send_signal(*supervisor, SIGTERM);
-      auto limit = std::chrono::steady_clock::now() + kGrace;
+      std::chrono::seconds grace(context.assignment.host_settings.stop_grace_seconds);
+      auto limit = std::chrono::steady_clock::now() + grace;
       if (wait_for(*supervisor, std::nullopt, limit) == Woken::time_over) {
-        context.say("The script did not end within 120 s of SIGTERM: SIGKILL.");
+        context.say(
+            fmt::format("The script did not end within {} s of SIGTERM: SIGKILL.", grace.count()));
         sandbox::kill_tree(*supervisor);
         wait_for(*supervisor, std::nullopt, std::nullopt);
         end.exit_code = 137;

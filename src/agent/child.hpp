@@ -24,8 +24,8 @@ struct ChildPlan {
 };
 
 // Starts it unless one of that name was started already, and waits. On a stop or at the deadline
-// its processes get SIGTERM once, and SIGKILL 120 s later (contract.md J.3). `internal`: the
-// supervisor was lost.
+// its processes get SIGTERM once, and SIGKILL when the grace is over (contract.md J.3). `internal`:
+// the supervisor was lost.
 Result<ChildEnd> run_child(const Context& context, const ChildPlan& plan);
 
 // PATH, HOME, language, credentials, endpoints, the request's Environment: contract.md G.4.

@@ -117,6 +117,7 @@ engine::LocalEngineOptions engine_options(const ServeOptions& options, const fs:
   engine.host.uv = options.uv;
   engine.host.isolation = options.isolation;
   engine.host.memory_limit_bytes = options.job_memory_mib << 20;
+  engine.host.stop_grace_seconds = options.stop_grace_seconds;
   engine.host.cpu_limit = static_cast<double>(options.job_cpus);
   return engine;
 }

@@ -91,6 +91,8 @@ std::vector<Setting> settings_of(ServeOptions& options) {
                      "process: no walls"),
       number_setting<int64_t>("job-memory-mib", options.job_memory_mib, 0,
                               "Memory limit of each job, where cgroups can be made; 0: none"),
+      number_setting<int64_t>("stop-grace-seconds", options.stop_grace_seconds, 0,
+                              "Between SIGTERM and SIGKILL of a job that is stopped"),
       number_setting<int64_t>("job-cpus", options.job_cpus, 0,
                               "CPU limit of each job in cores, where cgroups can be made; 0: none"),
       text_setting("environments", options.environments_file,

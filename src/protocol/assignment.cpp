@@ -38,7 +38,8 @@ json::object to_json(const HostSettings& host) {
           {"uv", host.uv},
           {"isolation", host.isolation},
           {"memory_limit_bytes", host.memory_limit_bytes},
-          {"cpu_limit", host.cpu_limit}};
+          {"cpu_limit", host.cpu_limit},
+          {"stop_grace_seconds", host.stop_grace_seconds}};
 }
 
 Failure bad_member(std::string_view key) {
@@ -116,6 +117,7 @@ Result<HostSettings> parse_host(const json::object& document) {
   host.uv = TRY(json::get_string(document, "uv"));
   host.isolation = TRY(json::get_string(document, "isolation"));
   host.memory_limit_bytes = TRY(json::get_integer(document, "memory_limit_bytes"));
+  host.stop_grace_seconds = TRY(json::get_integer(document, "stop_grace_seconds"));
   if (const json::value* cpus = json::find(document, "cpu_limit"); cpus && cpus->is_number()) {
     host.cpu_limit = cpus->to_number<double>();
   }

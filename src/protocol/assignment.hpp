@@ -29,13 +29,14 @@ struct ServerAccess {
 
 // Where the host keeps things, and how jobs are walled off. Engines fill it in.
 struct HostSettings {
-  std::string job_dir;             // this instance's own folder, made by the engine
-  std::string environments_dir;    // built environments, shared by all jobs of the host
-  std::string environments_file;   // environments.toml
-  std::string uv;                  // program; empty: look on PATH and beside the binary
-  std::string isolation = "auto";  // auto, sandbox, process
-  int64_t memory_limit_bytes = 0;  // 0: none
-  double cpu_limit = 0;            // cores; 0: none
+  std::string job_dir;               // this instance's own folder, made by the engine
+  std::string environments_dir;      // built environments, shared by all jobs of the host
+  std::string environments_file;     // environments.toml
+  std::string uv;                    // program; empty: look on PATH and beside the binary
+  std::string isolation = "auto";    // auto, sandbox, process
+  int64_t memory_limit_bytes = 0;    // 0: none
+  double cpu_limit = 0;              // cores; 0: none
+  int64_t stop_grace_seconds = 120;  // between SIGTERM and SIGKILL (contract.md J.3)
 };
 
 struct CheckpointTarget {

@@ -35,6 +35,22 @@ def test_a_stop_while_training_keeps_the_model(jobs):
         jobs.sagemaker.stop_training_job(TrainingJobName=name)
 
 
+def test_a_script_that_ignores_sigterm_is_killed_after_the_grace(own_service):
+    jobs = Jobs(own_service("--stop-grace-seconds", "1", *PLAIN_ARGUMENTS))
+    name = jobs.start("""
+        import signal, time
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        open("/opt/ml/model/last", "w").write("kept")
+        print("ready")
+        time.sleep(1000)
+    """)
+    jobs.wait_for_line(name, "ready")
+    jobs.sagemaker.stop_training_job(TrainingJobName=name)
+    assert jobs.wait(name)["SecondaryStatus"] == "Stopped"
+    assert "The script did not end within 1 s of SIGTERM: SIGKILL." in jobs.lines(name)
+    assert jobs.archive(name) == {"last": b"kept"}
+
+
 def test_a_queued_job_is_stopped_at_once(jobs):
     if not jobs.service.has_walls:
         pytest.skip("without walls jobs take turns at /opt/ml")
