@@ -155,6 +155,7 @@ TEST_F(ServerTest, an_address_in_use_is_an_error_that_names_it) {
 TEST(Server, a_process_out_of_descriptors_refuses_and_recovers) {
   auto hello = [](Request&) { return Response{200, {}, std::string("hello")}; };
   auto server = Server::start({}, hello).value();
+  uint16_t port = server->port();
   std::vector<Fd> used;
   rlimit before{};
   ::getrlimit(RLIMIT_NOFILE, &before);
@@ -169,7 +170,7 @@ TEST(Server, a_process_out_of_descriptors_refuses_and_recovers) {
   }
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  address.sin_port = htons(server->port());
+  address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   ASSERT_EQ(::connect(client.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
   char byte = 0;
@@ -179,7 +180,7 @@ TEST(Server, a_process_out_of_descriptors_refuses_and_recovers) {
   // The next one may still come a moment too early.
   std::string answer;
   for (int i = 0; i < 100 && answer.empty(); ++i) {
-    Peer peer(server->port());
+    Peer peer(port);
     peer.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     answer = peer.read_until("hello");
   }
