@@ -53,10 +53,15 @@ bool is_wall(const Process& process) {
   return process.name == "bwrap";
 }
 
-void signal_users_processes(int signal) {
+// False where there is none yet: the walls are still being built.
+bool signal_users_processes(int signal) {
+  bool is_any = false;
   for (const Process& process : descendants(::getpid())) {
-    if (!is_wall(process)) send_signal(process.id, signal);
+    if (is_wall(process)) continue;
+    send_signal(process.id, signal);
+    is_any = true;
   }
+  return is_any;
 }
 
 Result<pid_t> spawn(Supervision& plan) {
@@ -89,6 +94,8 @@ int code_of(const siginfo_t& info) {
 
 // Reaps until the job's first process has ended; orphans come here because we are their subreaper.
 int wait_for(pid_t main_process, int signals) {
+  constexpr int kWallsPollMs = 5;
+  bool is_stop_due = false;
   for (;;) {
     siginfo_t info{};
     while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG) == 0 && info.si_pid != 0) {
@@ -96,11 +103,12 @@ int wait_for(pid_t main_process, int signals) {
       info = {};
     }
     pollfd watched{signals, POLLIN, 0};
-    ::poll(&watched, 1, -1);
+    ::poll(&watched, 1, is_stop_due ? kWallsPollMs : -1);
     signalfd_siginfo received{};
     while (::read(signals, &received, sizeof received) == sizeof received) {
-      if (received.ssi_signo == SIGTERM) signal_users_processes(SIGTERM);
+      is_stop_due |= received.ssi_signo == SIGTERM;
     }
+    if (is_stop_due) is_stop_due = !signal_users_processes(SIGTERM);
   }
 }
 
