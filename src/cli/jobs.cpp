@@ -86,8 +86,9 @@ Result<int> describe_job(Service& service, const std::string& name, bool as_json
 
 Result<int> stop_job(Service& service, const std::string& name) {
   TRY(service.call("sagemaker", "SageMaker.StopTrainingJob", {{"TrainingJobName", name}}));
-  fmt::print("stopping {}: its script gets SIGTERM and 120 s; what is in /opt/ml/model is kept\n",
-             name);
+  fmt::print(
+      "stopping {}: its script gets SIGTERM and time to end; what is in /opt/ml/model is kept\n",
+      name);
   return 0;
 }
 

@@ -14,6 +14,8 @@ namespace trainyard {
 
 namespace {
 
+constexpr int64_t kLongestJobSeconds = 28 * 86400;  // MaxRuntimeInSeconds ends at that
+
 Setting text_setting(std::string name, std::string& target, std::string help) {
   return {std::move(name), std::move(help), false,
           [&target](const std::string& text) -> Result<> {
@@ -37,13 +39,15 @@ Setting choice_setting(std::string name, std::string& target, std::vector<std::s
 }
 
 template <class Number>
-Setting number_setting(std::string name, Number& target, Number least, std::string help) {
+Setting number_setting(std::string name, Number& target, Number least, Number most,
+                       std::string help) {
   return {name, std::move(help), false,
-          [&target, name, least](const std::string& text) -> Result<> {
+          [&target, name, least, most](const std::string& text) -> Result<> {
             auto number = parse_unsigned(text);
-            if (!number || *number < static_cast<uint64_t>(least)) {
-              return fail(Code::invalid, "{} is a whole number of at least {}, not '{}'", name,
-                          least, text);
+            if (!number || *number < static_cast<uint64_t>(least) ||
+                *number > static_cast<uint64_t>(most)) {
+              return fail(Code::invalid, "{} is a whole number from {} to {}, not '{}'", name,
+                          least, most, text);
             }
             target = static_cast<Number>(*number);
             return {};
@@ -84,17 +88,18 @@ std::vector<Setting> settings_of(ServeOptions& options) {
                    "Written once it answers: endpoint, keys, region, account, pid as JSON"),
       text_setting("region", options.region, "AWS region that clients sign for"),
       text_setting("account-id", options.account_id, "AWS account number in ARNs"),
-      number_setting<size_t>("max-running-jobs", options.max_running_jobs, 1,
+      number_setting<size_t>("max-running-jobs", options.max_running_jobs, 1, 1'000'000,
                              "Jobs at once; further ones wait in Starting"),
       choice_setting("isolation", options.isolation, {"auto", "sandbox", "process"},
                      "auto: a sandbox where the host allows one; sandbox: refuse otherwise; "
                      "process: no walls"),
-      number_setting<int64_t>("job-memory-mib", options.job_memory_mib, 0,
+      number_setting<int64_t>("job-memory-mib", options.job_memory_mib, 0, int64_t{1} << 40,
                               "Memory limit of each job, where cgroups can be made; 0: none"),
-      number_setting<int64_t>("stop-grace-seconds", options.stop_grace_seconds, 0,
-                              "Between SIGTERM and SIGKILL of a job that is stopped"),
-      number_setting<int64_t>("job-cpus", options.job_cpus, 0,
+      number_setting<int64_t>("job-cpus", options.job_cpus, 0, 1'000'000,
                               "CPU limit of each job in cores, where cgroups can be made; 0: none"),
+      number_setting<int64_t>("stop-grace-seconds", options.stop_grace_seconds, 0,
+                              kLongestJobSeconds,
+                              "Between SIGTERM and SIGKILL of a job that is stopped"),
       text_setting("environments", options.environments_file,
                    "TOML file of the managed environments"),
       text_setting("environments-dir", options.environments_dir,

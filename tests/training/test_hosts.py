@@ -144,6 +144,14 @@ def test_settings_flag_over_variable_over_file(tmp_path):
     assert done.returncode == 1 and "'regoin' is no setting" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["max-running-jobs", "job-memory-mib", "job-cpus", "stop-grace-seconds"])
+@pytest.mark.parametrize("value", ["-1", "x", "9223372036854775807", "18446744073709551615"])
+def test_numbers_that_no_host_can_mean_are_refused(name, value):
+    done = subprocess.run([PROGRAM, "serve", "--print-config", f"--{name}={value}"], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert done.returncode == 1 and f"{name} is a whole number from" in done.stderr, (done.stdout, done.stderr)
+
+
 def test_others_cannot_be_served_without_being_told_so(tmp_path):
     done = subprocess.run([PROGRAM, "serve", "--listen", "0.0.0.0:0", "--data-dir", tmp_path], text=True,
                           stderr=subprocess.PIPE)
