@@ -19,7 +19,8 @@ class SuperviseTest : public testing::Test {
   void SetUp() override { ASSERT_TRUE(make_directories(folder_)); }
   void TearDown() override { static_cast<void>(remove_tree(folder_)); }
 
-  // Starts a supervisor over this shell script, run by a shell of this name.
+  // Starts a supervisor over this shell script, run by a shell of this name. Scripts end by
+  // themselves after a while, so that a lost signal is a wrong exit code and no hanging test.
   pid_t start(const std::string& shell, const std::string& script) {
     fs::create_symlink("/bin/bash", path(shell));
     json::object plan{{"command", json::array{path(shell), "-c", script}},
@@ -66,7 +67,7 @@ class SuperviseTest : public testing::Test {
 };
 
 TEST_F(SuperviseTest, sigterm_reaches_the_script) {
-  pid_t supervisor = start("shell", "touch here; exec sleep 1000");
+  pid_t supervisor = start("shell", "touch here; exec sleep 30");
   await_file("pid");
   await_file("here");
   ::kill(supervisor, SIGTERM);
@@ -76,7 +77,7 @@ TEST_F(SuperviseTest, sigterm_reaches_the_script) {
 TEST_F(SuperviseTest, sigterm_waits_for_a_script_whose_walls_are_being_built) {
   // A process named bwrap is a wall: it must not get the signal, and the script is not there yet.
   pid_t supervisor = start(
-      "bwrap", ": > here; until [ -e go ]; do read -t 0.01 <> /dev/null; done; exec sleep 1000");
+      "bwrap", ": > here; until [ -e go ]; do read -t 0.01 <> /dev/null; done; exec sleep 30");
   await_file("pid");
   await_file("here");
   send(supervisor, SIGTERM);
