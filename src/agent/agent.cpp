@@ -7,6 +7,7 @@
 #include <array>
 #include <thread>
 
+#include "agent/child.hpp"
 #include "agent/failure.hpp"
 #include "agent/reporter.hpp"
 #include "agent/stages.hpp"
@@ -131,6 +132,7 @@ Result<> run_agent(const fs::path& assignment_file, const fs::path& program) {
   Reporter reporter(assignment, folder / "log", *journal, clock,
                     [&](protocol::Command) { stop.request_stop(); });
   TRY(travel(context));
+  remove_control_groups(context);
   give_back_ml(context);
   reporter.deliver_rest();
   return {};

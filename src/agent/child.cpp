@@ -67,13 +67,14 @@ sandbox::Limits limits_of(const Context& context) {
   return {host.memory_limit_bytes, host.cpu_limit};
 }
 
-// The job's control groups; none where there is no limit or this host has no way to set one.
+// The job's control groups; none where this host has no way to make them.
 std::vector<std::string> control_groups(const Context& context) {
-  if (!limits_of(context).has_any()) return {};
   auto groups = sandbox::make_groups(group_name(context), limits_of(context));
   if (groups) return *groups;
-  context.say(fmt::format("WARNING: the job's memory and CPU limits are not enforced: {}",
-                          groups.error().message));
+  if (limits_of(context).has_any()) {
+    context.say(fmt::format("WARNING: the job's memory and CPU limits are not enforced: {}",
+                            groups.error().message));
+  }
   return {};
 }
 
@@ -184,16 +185,16 @@ Result<ChildEnd> run_child(const Context& context, const ChildPlan& plan) {
 }
 
 std::string memory_evidence(const Context& context) {
-  if (!limits_of(context).has_any()) return "";
   // Making them again finds those that are there.
-  auto groups = sandbox::make_groups(group_name(context), limits_of(context));
+  sandbox::Limits limits = limits_of(context);
+  auto groups = sandbox::make_groups(group_name(context), limits);
   if (!groups || !sandbox::was_killed_for_memory(*groups)) return "";
+  if (limits.memory_bytes == 0) return "killed for memory: the machine had none left";
   return fmt::format("killed for memory: the job's limit is {}",
-                     format_bytes(static_cast<uint64_t>(limits_of(context).memory_bytes)));
+                     format_bytes(static_cast<uint64_t>(limits.memory_bytes)));
 }
 
 void remove_control_groups(const Context& context) {
-  if (!limits_of(context).has_any()) return;
   auto groups = sandbox::make_groups(group_name(context), limits_of(context));
   if (groups) sandbox::remove_groups(*groups);
 }

@@ -123,16 +123,13 @@ Result<int> run_script(Context& context) {
   ChildEnd end = TRY(run_child(context, child));
   context.is_stopped_by_time = end.is_time_over;
   if (end.is_stopped || end.is_time_over || end.exit_code == 0) {
-    remove_control_groups(context);
     if (end.exit_code == 0 && plan.is_script_mode) {
       context.say("Reporting training SUCCESS");
       write_output(context, "success", "");
     }
     return 0;
   }
-  std::string reason = failure_reason(context, plan, end.exit_code);
-  remove_control_groups(context);
-  return Failure(Error{Code::invalid, std::move(reason)});
+  return Failure(Error{Code::invalid, failure_reason(context, plan, end.exit_code)});
 }
 
 }  // namespace trainyard::agent

@@ -25,15 +25,14 @@ std::string quota_us(double cpus) {
 }
 
 Result<std::vector<std::string>> make_version_1(const std::string& name, const Limits& limits) {
-  std::vector<std::string> groups;
+  fs::path memory = fs::path("/sys/fs/cgroup/memory/trainyard") / name;
+  TRY(make_directories(memory));
+  std::vector<std::string> groups{memory.string()};
   if (limits.memory_bytes > 0) {
-    fs::path group = fs::path("/sys/fs/cgroup/memory/trainyard") / name;
     std::string limit = std::to_string(limits.memory_bytes);
-    TRY(make_directories(group));
-    TRY(write_control(group / "memory.limit_in_bytes", limit));
+    TRY(write_control(memory / "memory.limit_in_bytes", limit));
     // Swap would only make the end slower; hosts without swap accounting lack the file.
-    static_cast<void>(write_control(group / "memory.memsw.limit_in_bytes", limit));
-    groups.push_back(group.string());
+    static_cast<void>(write_control(memory / "memory.memsw.limit_in_bytes", limit));
   }
   if (limits.cpus > 0) {
     fs::path group = fs::path("/sys/fs/cgroup/cpu/trainyard") / name;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory and CPU limits by the host's control groups, version 1 or 2, where this user may make
-// groups.
+// A job's control groups, version 1 or 2, where this user may make groups: its memory and CPU
+// limits, and the kernel's count of processes that it killed for memory.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,9 @@ struct Limits {
   bool has_any() const { return memory_bytes > 0 || cpus > 0; }
 };
 
-// Makes the group trainyard/<name> with those limits: one folder with version 2, one per controller
-// with version 1. Groups that exist are set again. The error says why this host cannot.
+// Makes the group trainyard/<name> with those limits: one folder with version 2; with version 1 one
+// for memory and, where they are limited, one for CPUs. Groups that exist are set again. The error
+// says why this host cannot.
 Result<std::vector<std::string>> make_groups(const std::string& name, const Limits& limits);
 
 // Moves this process there; its children are born there.

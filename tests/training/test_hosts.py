@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same jobs on hosts of other kinds: an ordinary user, no namespaces, little memory, a full disk."""
 import os
+import pathlib
 import shutil
 import subprocess
 
@@ -60,12 +61,32 @@ def test_without_walls_the_log_says_so_and_opt_ml_is_lent(own_service):
 
 
 @needs_root
+@pytest.mark.parametrize("files", [{}, {"setup.py": "raise SystemExit('no package')"}], ids=["runs", "fails early"])
+def test_each_job_has_a_control_group_that_goes_with_it(jobs, files):
+    if not any(os.access(folder, os.W_OK) for folder in ("/sys/fs/cgroup/memory", "/sys/fs/cgroup/cgroup.procs")):
+        pytest.skip("this host lets nobody make control groups")
+    name = jobs.start("print('ready')\nimport time; time.sleep(1000)", files=files)
+
+    def groups():
+        return list(pathlib.Path("/sys/fs/cgroup").glob(f"**/trainyard/{name}-1-algo-1"))
+
+    if not files:
+        jobs.wait_for_line(name, "ready")
+        processes = {int(pid) for group in groups() for pid in (group / "cgroup.procs").read_text().split()}
+        commands = [pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() for pid in processes]
+        assert any(b"train.py" in command for command in commands), commands
+        jobs.sagemaker.stop_training_job(TrainingJobName=name)
+    jobs.wait(name)
+    assert groups() == []
+
+
+@needs_root
 def test_a_job_killed_for_memory_says_so(own_service):
     service = own_service("--job-memory-mib", "256", *PLAIN_ARGUMENTS)
     jobs = Jobs(service)
     name = jobs.start("x = bytearray(1 << 30); print('never')")
     done = jobs.wait(name)
-    if any("is not enforced" in line for line in jobs.lines(name)):
+    if any("not enforced" in line for line in jobs.lines(name)):
         pytest.skip("this host has no memory controller for us")
     assert done["TrainingJobStatus"] == "Failed"
     assert "killed for memory: the job's limit is 256" in done["FailureReason"]
