@@ -90,6 +90,7 @@ Result<> choose_isolation(Context& context) {
 
 // What a client may count on and does not get is said, never left out silently.
 void say_what_differs(const Context& context) {
+  for (const std::string& notice : context.assignment.notices) context.say("Note: " + notice + ".");
   if (context.assignment.checkpoint) {
     context.say("WARNING: CheckpointConfig: checkpoints are not synced with S3 here yet.");
   }

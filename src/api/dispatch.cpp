@@ -6,6 +6,7 @@
 
 #include "api/iam/get_role.hpp"
 #include "api/logs/actions.hpp"
+#include "api/model/api_model.hpp"
 #include "api/reports.hpp"
 #include "api/s3/route.hpp"
 #include "api/sagemaker/actions.hpp"
@@ -20,6 +21,7 @@ constexpr size_t kMaxApiBody = 4 << 20;
 
 struct JsonAction {
   std::string_view target;  // X-Amz-Target
+  // The request fits the operation's shape.
   JsonReply (*run)(const Services&, const json::object&);
   bool is_open_to_jobs;  // with a job's own key
 };
@@ -29,7 +31,12 @@ constexpr std::array kJsonActions = {
     JsonAction{"SageMaker.DescribeTrainingJob", sagemaker::describe_training_job, true},
     JsonAction{"SageMaker.ListTrainingJobs", sagemaker::list_training_jobs, true},
     JsonAction{"SageMaker.StopTrainingJob", sagemaker::stop_training_job, false},
+    JsonAction{"SageMaker.UpdateTrainingJob", sagemaker::update_training_job, false},
+    JsonAction{"SageMaker.DeleteTrainingJob", sagemaker::delete_training_job, false},
+    JsonAction{"SageMaker.Search", sagemaker::search, true},
+    JsonAction{"SageMaker.AddTags", sagemaker::add_tags, false},
     JsonAction{"SageMaker.ListTags", sagemaker::list_tags, true},
+    JsonAction{"SageMaker.DeleteTags", sagemaker::delete_tags, false},
     JsonAction{"Logs_20140328.DescribeLogGroups", logs::describe_log_groups, true},
     JsonAction{"Logs_20140328.DescribeLogStreams", logs::describe_log_streams, true},
     JsonAction{"Logs_20140328.GetLogEvents", logs::get_log_events, true},
@@ -118,6 +125,9 @@ http::Response Dispatcher::answer_json(const http::Request& request, http::Body&
   if (!text) return refuse(aws::to_fault(text.error(), aws::Dialect::json));
   auto document = json::parse_object(text->empty() ? "{}" : *text);
   if (!document) return refuse({"SerializationException", document.error().message});
+  if (auto fault = check(*document, input_of(target.substr(target.find('.') + 1)))) {
+    return refuse(*fault);
+  }
   auto reply = action->run(services_, *document);
   if (!reply) return refuse(reply.error());
   return {200,

@@ -176,4 +176,144 @@ TEST_F(DispatchTest, stop_and_list) {
       contains(sagemaker("ListTrainingJobs", R"({"MaxResults":0})"), "greater than or equal to 1"));
 }
 
+TEST_F(DispatchTest, elements_and_map_values_are_refused_as_aws_does) {
+  std::string request = create_request("j");
+  std::string with_vpc = request;
+  with_vpc.insert(1, R"("VpcConfig":{"SecurityGroupIds":["sg!"],"Subnets":[]},)");
+  std::string answer = sagemaker("CreateTrainingJob", with_vpc);
+  EXPECT_TRUE(contains(
+      answer,
+      "Value '[sg!]' at 'vpcConfig.securityGroupIds' failed to satisfy constraint: Member must "
+      "satisfy constraint: [Member must have length less than or equal to 32, Member must have "
+      "length greater than or equal to 0, Member must satisfy regular expression pattern: "
+      "[-0-9a-zA-Z]+]"))
+      << answer;
+  EXPECT_TRUE(contains(answer, "2 validation errors detected"));
+  std::string with_environment = request;
+  with_environment.insert(1, R"("Environment":{"A B":"1"},)");
+  answer = sagemaker("CreateTrainingJob", with_environment);
+  EXPECT_TRUE(contains(answer,
+                       "Value '{A B=1}' at 'environment' failed to satisfy constraint: Map keys "
+                       "must satisfy constraint: [Member must have length less than or equal to "
+                       "512, "))
+      << answer;
+}
+
+TEST_F(DispatchTest, what_has_no_effect_is_noted_and_what_nobody_knows_is_not_echoed) {
+  put_object("train/a");
+  std::string request = create_request("j-1");
+  request.insert(1, R"("VpcConfig":{"SecurityGroupIds":["sg-1"],"Subnets":["s-1"],"New":1},)"
+                    R"("ProfilerConfig":{"DisableProfiler":true},"Surprise":{},)");
+  ASSERT_TRUE(sagemaker("CreateTrainingJob", request).starts_with("200"));
+  EXPECT_EQ(jobs_->find("j-1")->notices,
+            R"(["VpcConfig has no effect here: the job runs in the network of its host",)"
+            R"("VpcConfig.New has no effect here: it is not known",)"
+            R"("Surprise has no effect here: it is not known"])");
+  std::string described = sagemaker("DescribeTrainingJob", R"({"TrainingJobName":"j-1"})");
+  EXPECT_TRUE(contains(described, R"("Subnets":["s-1"])")) << described;
+  EXPECT_FALSE(contains(described, "Surprise") || contains(described, "New")) << described;
+}
+
+TEST_F(DispatchTest, tags_are_added_replaced_listed_and_deleted) {
+  put_object("train/a");
+  sagemaker("CreateTrainingJob", create_request("j-1"));
+  auto tags = [&](const std::string& action, const std::string& rest) {
+    return sagemaker(
+        action, R"({"ResourceArn":"arn:aws:sagemaker:us-west-2:123456789012:training-job/J-1")" +
+                    rest + "}");
+  };
+  EXPECT_EQ(tags("AddTags", R"(,"Tags":[{"Key":"a","Value":"1"},{"Key":"b","Value":""}])"),
+            R"(200 {"Tags":[{"Key":"a","Value":"1"},{"Key":"b","Value":""}]})");
+  EXPECT_EQ(tags("AddTags", R"(,"Tags":[{"Key":"a","Value":"2"}])"),
+            R"(200 {"Tags":[{"Key":"b","Value":""},{"Key":"a","Value":"2"}]})");
+  EXPECT_EQ(tags("DeleteTags", R"(,"TagKeys":["b","none"])"), "200 {}");
+  EXPECT_EQ(tags("ListTags", ""), R"(200 {"Tags":[{"Key":"a","Value":"2"}]})");
+  EXPECT_TRUE(contains(tags("AddTags", R"(,"Tags":[{"Key":"aws:x","Value":""}])"), "reserved"));
+  std::string many;
+  for (int i = 0; i < 50; ++i) many += fmt::format(R"(,{{"Key":"k{}","Value":""}})", i);
+  EXPECT_TRUE(
+      contains(tags("AddTags", R"(,"Tags":[)" + many.substr(1) + "]"), "ResourceLimitExceeded"));
+  EXPECT_TRUE(contains(
+      sagemaker("ListTags",
+                R"({"ResourceArn":"arn:aws:sagemaker:us-west-2:123456789012:training-job/x"})"),
+      "Resource does not exist"));
+}
+
+TEST_F(DispatchTest, update_changes_what_may_change_and_delete_frees_the_name) {
+  put_object("train/a");
+  sagemaker("CreateTrainingJob", create_request("j-1"));
+  std::string update =
+      R"({"TrainingJobName":"j-1","ResourceConfig":{"KeepAlivePeriodInSeconds":60}})";
+  EXPECT_TRUE(contains(sagemaker("UpdateTrainingJob", update), "training-job/j-1"));
+  std::string described = sagemaker("DescribeTrainingJob", R"({"TrainingJobName":"j-1"})");
+  EXPECT_TRUE(contains(described, R"("KeepAlivePeriodInSeconds":60)"));
+  EXPECT_TRUE(contains(described, R"("InstanceType":"ml.m5.large")"));
+  EXPECT_TRUE(contains(sagemaker("UpdateTrainingJob", R"({"TrainingJobName":"j-1",)"
+                                                      R"("RemoteDebugConfig":{}})"),
+                       "is in status Starting"));
+  std::string name = R"({"TrainingJobName":"j-1"})";
+  EXPECT_TRUE(contains(sagemaker("DeleteTrainingJob", name), "ResourceInUse"));
+  ASSERT_TRUE(jobs_->apply("j-1", JobEvent::failed));
+  EXPECT_EQ(sagemaker("DeleteTrainingJob", name), "200 ");
+  EXPECT_TRUE(contains(sagemaker("DeleteTrainingJob", name), "Requested resource not found."));
+  EXPECT_TRUE(sagemaker("CreateTrainingJob", create_request("j-1")).starts_with("200"));
+}
+
+TEST_F(DispatchTest, search_filters_sorts_and_pages) {
+  put_object("train/a");
+  for (int i = 1; i <= 5; ++i) {
+    clock_.advance(std::chrono::seconds(1));
+    std::string request = create_request(fmt::format("j-{}", i));
+    request.insert(1, fmt::format(R"("Tags":[{{"Key":"team","Value":"t{}"}}],)", i % 2));
+    ASSERT_TRUE(sagemaker("CreateTrainingJob", request).starts_with("200"));
+  }
+  ASSERT_TRUE(jobs_->apply("j-3", JobEvent::failed));
+  auto names = [&](const std::string& expression) {
+    std::string token, found;
+    do {
+      std::string answer = sagemaker(
+          "Search", R"({"Resource":"TrainingJob","MaxResults":2,"SortBy":"TrainingJobName",)"
+                    R"("SortOrder":"Ascending",)" +
+                        (token.empty() ? "" : R"("NextToken":")" + token + R"(",)") +
+                        R"("SearchExpression":)" + expression + "}");
+      EXPECT_TRUE(answer.starts_with("200")) << answer;
+      auto document = json::parse_object(answer.substr(4)).value();
+      for (const json::value& result : *json::find_array(document, "Results")) {
+        found += *json::find_string(*json::find_object(result.get_object(), "TrainingJob"),
+                                    "TrainingJobName") +
+                 " ";
+      }
+      token = json::find_string(document, "NextToken").value_or("");
+      found += token.empty() ? "" : "| ";
+    } while (!token.empty());
+    return found;
+  };
+  auto filter = [](std::string_view name, std::string_view word, std::string_view value) {
+    return fmt::format(R"({{"Name":"{}","Operator":"{}","Value":"{}"}})", name, word, value);
+  };
+  auto one = [&](auto... parts) { return R"({"Filters":[)" + filter(parts...) + "]}"; };
+  EXPECT_EQ(names("{}"), "j-1 j-2 | j-3 j-4 | j-5 ");
+  EXPECT_EQ(names(one("Tags.team", "Equals", "t1")), "j-1 j-3 | j-5 ");
+  EXPECT_EQ(names(one("TrainingJobStatus", "NotEquals", "InProgress")), "j-3 ");
+  EXPECT_EQ(names(one("TrainingJobName", "In", "j-1, j-4")), "j-1 j-4 ");
+  EXPECT_EQ(names(one("TrainingJobName", "Contains", "-5")), "j-5 ");
+  EXPECT_EQ(names(one("HyperParameters.z", "GreaterThan", "0.5")), "j-1 j-2 | j-3 j-4 | j-5 ");
+  EXPECT_EQ(names(one("FailureReason", "Exists", "x")), "");
+  EXPECT_EQ(names(one("CreationTime", "LessThan", "2023-11-14T22:13:22")), "j-1 ");
+  EXPECT_EQ(names(R"({"Operator":"Or","Filters":[)" + filter("TrainingJobName", "Equals", "j-1") +
+                  "," + filter("TrainingJobName", "Equals", "j-2") + "]}"),
+            "j-1 j-2 ");
+  EXPECT_EQ(names(R"({"NestedFilters":[{"NestedPropertyName":"InputDataConfig","Filters":[)" +
+                  filter("InputDataConfig.ChannelName", "Equals", "train") + "]}]}"),
+            "j-1 j-2 | j-3 j-4 | j-5 ");
+  EXPECT_TRUE(contains(sagemaker("Search", R"({"Resource":"TrainingJob","SearchExpression":)"
+                                           R"({"Filters":[)" +
+                                               filter("A", "Contains", "x") + "," +
+                                               filter("B", "Contains", "x") + "]}}"),
+                       "'CONTAINS' operator usage limit of 1 exceeded."));
+  EXPECT_TRUE(contains(sagemaker("Search", R"({"Resource":"Endpoint"})"), "not supported"));
+  EXPECT_TRUE(contains(sagemaker("Search", R"({"Resource":"TrainingJob","NextToken":"x"})"),
+                       "ValidationException"));
+}
+
 }  // namespace trainyard::api

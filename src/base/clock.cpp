@@ -3,7 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
+
+#include "base/text.hpp"
 
 namespace trainyard {
 
@@ -50,6 +53,30 @@ Time from_epoch_ms(int64_t epoch_ms) {
 std::string format_iso8601(Time time) {
   auto second = std::chrono::floor<std::chrono::seconds>(time);
   return fmt::format("{}.{:03}Z", format(time, "%Y-%m-%dT%H:%M:%S"), (time - second).count());
+}
+
+std::optional<Time> parse_iso8601(std::string_view text) {
+  constexpr size_t kSecondsEnd = 19;  // "2026-11-24T03:56:35"
+  auto time = parse(text.substr(0, kSecondsEnd), "%Y-%m-%dT%H:%M:%S");
+  if (!time || text.size() < kSecondsEnd) return std::nullopt;
+  text.remove_prefix(kSecondsEnd);
+  if (text.starts_with('.')) {
+    size_t end = std::min(text.find_first_not_of("0123456789", 1), text.size());
+    std::string digits(text.substr(1, std::min<size_t>(end - 1, 3)));
+    digits.resize(3, '0');
+    auto fraction = parse_unsigned(digits);
+    if (!fraction) return std::nullopt;
+    *time += std::chrono::milliseconds(*fraction);
+    text.remove_prefix(end);
+  }
+  if (text.empty() || text == "Z") return time;
+  bool is_ahead = text.front() == '+';
+  bool has_offset = text.size() == 6 && (is_ahead || text.front() == '-') && text[3] == ':';
+  auto hours = has_offset ? parse_unsigned(text.substr(1, 2)) : std::nullopt;
+  auto minutes = has_offset ? parse_unsigned(text.substr(4, 2)) : std::nullopt;
+  if (!hours || !minutes) return std::nullopt;
+  auto offset = std::chrono::minutes(static_cast<int64_t>(*hours * 60 + *minutes));
+  return is_ahead ? *time - offset : *time + offset;
 }
 
 std::string format_http_date(Time time) {

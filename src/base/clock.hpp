@@ -41,6 +41,8 @@ Time from_epoch_ms(int64_t epoch_ms);
 
 // "2026-11-24T03:56:35.123Z"
 std::string format_iso8601(Time time);
+// The same with or without fraction and with "Z", an offset or nothing (UTC) at the end.
+std::optional<Time> parse_iso8601(std::string_view text);
 // "Tue, 24 Nov 2026 03:56:35 GMT" (RFC 9110, 5.6.7)
 std::string format_http_date(Time time);
 std::optional<Time> parse_http_date(std::string_view text);

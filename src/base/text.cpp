@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 
 namespace trainyard {
 
@@ -137,6 +138,14 @@ std::optional<uint64_t> parse_unsigned(std::string_view text) {
 
 std::optional<int64_t> parse_signed(std::string_view text) {
   return parse_number<int64_t>(text);
+}
+
+std::optional<double> parse_double(std::string_view text) {
+  double number = 0;
+  const char* end = text.data() + text.size();
+  auto [stop, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc() || stop != end || !std::isfinite(number)) return std::nullopt;
+  return number;
 }
 
 std::string to_hex(std::string_view bytes) {

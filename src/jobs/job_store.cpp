@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::string_view kColumns =
     "name, arn, phase, created_ms, modified_ms, training_start_ms, training_end_ms, request, "
-    "assignment, tags, failure_reason, has_artifacts, access_key, secret_key, session_token";
+    "assignment, tags, failure_reason, has_artifacts, access_key, secret_key, session_token, "
+    "is_deleting, notices";
 
 std::optional<Time> time_from(std::optional<int64_t> epoch_ms) {
   if (!epoch_ms) return std::nullopt;
@@ -37,6 +38,8 @@ Job read_job(const db::Statement& row) {
   job.failure_reason = row.text(10);
   job.has_artifacts = row.integer(11) != 0;
   job.credentials = {row.text(12), row.text(13), row.text(14)};
+  job.is_deleting = row.integer(15) != 0;
+  job.notices = row.text(16);
   return job;
 }
 
@@ -45,6 +48,21 @@ Instance read_instance(const db::Statement& row) {
 }
 constexpr std::string_view kInstanceColumns =
     "job, attempt, host, handle, report_token, acknowledged";
+
+// Without transitions.
+Result<Job> find_job(db::Database& database, const std::string& name) {
+  auto row = database.prepare(fmt::format("SELECT {} FROM job WHERE name = ?", kColumns));
+  row.bind(name);
+  if (!TRY(row.step())) return fail(Code::not_found, "no training job '{}'", name);
+  return read_job(row);
+}
+
+// Jobs that are marked go once nothing runs for them any more.
+Result<> delete_marked(db::Database& database) {
+  return database
+      .prepare("DELETE FROM job WHERE is_deleting = 1 AND name NOT IN (SELECT job FROM instance)")
+      .run();
+}
 
 std::string_view column_of(SortBy sort_by) {
   switch (sort_by) {
@@ -103,6 +121,10 @@ std::optional<JobEvent> job_event(const protocol::Event& event) {
 
 }  // namespace
 
+JobStatus status_of(const Job& job) {
+  return job.is_deleting ? JobStatus::deleting : trainyard::status_of(job.phase);
+}
+
 Result<std::unique_ptr<JobStore>> JobStore::open(const fs::path& file, const Clock& clock) {
   auto database = TRY(db::Database::open(file, db::Durability::power_loss, kMigrations));
   return std::unique_ptr<JobStore>(new JobStore(std::move(database), clock));
@@ -116,12 +138,12 @@ Result<> JobStore::create(const NewJob& job) {
     if (TRY(taken.step())) return fail(Code::conflict, "{}", taken.text(0));
     auto insert = database.prepare(
         "INSERT INTO job (name, arn, phase, status, is_terminal, created_ms, modified_ms, request, "
-        "assignment, tags, access_key, secret_key, session_token) "
-        "VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?)");
+        "assignment, tags, notices, access_key, secret_key, session_token) "
+        "VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     Time now = clock_.now();
     insert.bind(job.name).bind(job.arn).bind(trainyard::name(kFirstPhase));
     insert.bind(api_name(status_of(kFirstPhase))).bind(to_epoch_ms(now)).bind(to_epoch_ms(now));
-    insert.bind(job.request).bind(job.assignment).bind(job.tags);
+    insert.bind(job.request).bind(job.assignment).bind(job.tags).bind(job.notices);
     insert.bind(job.credentials.access_key).bind(job.credentials.secret_key);
     TRY(insert.bind(job.credentials.session_token).run());
     TRY(begin_transitions(database, job.name, now));
@@ -131,10 +153,7 @@ Result<> JobStore::create(const NewJob& job) {
 
 Result<Job> JobStore::find(const std::string& name) {
   return database_.with([&](db::Database& database) -> Result<Job> {
-    auto row = database.prepare(fmt::format("SELECT {} FROM job WHERE name = ?", kColumns));
-    row.bind(name);
-    if (!TRY(row.step())) return fail(Code::not_found, "no training job '{}'", name);
-    Job job = read_job(row);
+    Job job = TRY(find_job(database, name));
     auto step = database.prepare(
         "SELECT phase, start_ms, end_ms, message FROM transition WHERE job = ? ORDER BY position");
     step.bind(name);
@@ -147,10 +166,23 @@ Result<Job> JobStore::find(const std::string& name) {
   });
 }
 
+Result<Job> JobStore::find_ignoring_case(const std::string& name) {
+  return database_.with([&](db::Database& database) -> Result<Job> {
+    auto row = database.prepare(fmt::format(
+        "SELECT {} FROM job WHERE name = ?1 COLLATE NOCASE ORDER BY name = ?1 DESC", kColumns));
+    row.bind(name);
+    if (!TRY(row.step())) return fail(Code::not_found, "no training job '{}'", name);
+    return read_job(row);
+  });
+}
+
 Result<JobPage> JobStore::list(const JobQuery& query) {
   std::string_view column = column_of(query.sort_by);
   std::string where = "1";
   if (!query.name_contains.empty()) where += " AND instr(name, ?) > 0";
+  if (!query.training_plan_arn.empty()) {
+    where += " AND json_extract(request, '$.ResourceConfig.TrainingPlanArn') = ?";
+  }
   if (query.status) where += " AND status = ?";
   if (query.created_after) where += " AND created_ms > ?";
   if (query.created_before) where += " AND created_ms < ?";
@@ -168,6 +200,7 @@ Result<JobPage> JobStore::list(const JobQuery& query) {
   return database_.with([&](db::Database& database) -> Result<JobPage> {
     auto row = database.prepare(sql);
     if (!query.name_contains.empty()) row.bind(query.name_contains);
+    if (!query.training_plan_arn.empty()) row.bind(query.training_plan_arn);
     if (query.status) row.bind(api_name(*query.status));
     for (const auto& limit :
          {query.created_after, query.created_before, query.modified_after, query.modified_before}) {
@@ -182,7 +215,7 @@ Result<JobPage> JobStore::list(const JobQuery& query) {
         std::string value =
             query.sort_by == SortBy::created ? std::to_string(to_epoch_ms(last.created))
             : query.sort_by == SortBy::name  ? last.name
-                                             : std::string(api_name(status_of(last.phase)));
+                                             : std::string(api_name(status_of(last)));
         page.next_token = to_base64(value + "\n" + last.name);
         break;
       }
@@ -192,13 +225,48 @@ Result<JobPage> JobStore::list(const JobQuery& query) {
   });
 }
 
-Result<std::vector<Job>> JobStore::active() {
+Result<std::vector<Job>> JobStore::select(const std::string& condition) {
   return database_.with([&](db::Database& database) -> Result<std::vector<Job>> {
-    auto row = database.prepare(fmt::format(
-        "SELECT {} FROM job WHERE is_terminal = 0 ORDER BY created_ms, name", kColumns));
+    auto row = database.prepare(
+        fmt::format("SELECT {} FROM job WHERE {} ORDER BY created_ms, name", kColumns, condition));
     std::vector<Job> jobs;
     while (TRY(row.step())) jobs.push_back(read_job(row));
     return jobs;
+  });
+}
+
+Result<std::vector<Job>> JobStore::active() {
+  return select("is_terminal = 0");
+}
+Result<std::vector<Job>> JobStore::all() {
+  return select("1");
+}
+
+Result<> JobStore::change(const std::string& name, const std::function<Result<>(Job&)>& edit) {
+  return database_.with([&](db::Database& database) -> Result<> {
+    auto transaction = TRY(db::Transaction::begin(database));
+    Job job = TRY(find_job(database, name));
+    TRY(edit(job));
+    auto update = database.prepare(
+        "UPDATE job SET request = ?, assignment = ?, tags = ?, modified_ms = max(modified_ms, ?) "
+        "WHERE name = ?");
+    update.bind(job.request).bind(job.assignment).bind(job.tags);
+    TRY(update.bind(to_epoch_ms(clock_.now())).bind(name).run());
+    return transaction.commit();
+  });
+}
+
+Result<> JobStore::remove(const std::string& name) {
+  return database_.with([&](db::Database& database) -> Result<> {
+    auto transaction = TRY(db::Transaction::begin(database));
+    Job job = TRY(find_job(database, name));
+    if (!is_terminal(job.phase)) {
+      return fail(Code::conflict, "the training job is in status {}", api_name(status_of(job)));
+    }
+    auto mark = database.prepare("UPDATE job SET is_deleting = 1, status = ? WHERE name = ?");
+    TRY(mark.bind(api_name(JobStatus::deleting)).bind(name).run());
+    TRY(delete_marked(database));
+    return transaction.commit();
   });
 }
 
@@ -264,7 +332,10 @@ Result<std::vector<Instance>> JobStore::finished_instances() {
 
 Result<> JobStore::remove_instances(const std::string& job) {
   return database_.with([&](db::Database& database) -> Result<> {
-    return database.prepare("DELETE FROM instance WHERE job = ?").bind(job).run();
+    auto transaction = TRY(db::Transaction::begin(database));
+    TRY(database.prepare("DELETE FROM instance WHERE job = ?").bind(job).run());
+    TRY(delete_marked(database));
+    return transaction.commit();
   });
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,6 +42,7 @@ struct NewJob {
   std::string assignment;  // protocol::Assignment without server and host, JSON
   std::string tags;        // JSON list, as the client sent it
   JobCredentials credentials;
+  std::string notices = "[]";  // JSON list of texts: what has no effect here
 };
 
 struct Job {
@@ -56,9 +58,13 @@ struct Job {
   std::string tags;
   std::string failure_reason;  // empty: none
   bool has_artifacts = false;
+  bool is_deleting = false;
+  std::string notices;
   JobCredentials credentials;
   std::vector<Transition> transitions;  // only from find()
 };
+
+JobStatus status_of(const Job& job);
 
 // One instance of one attempt. The row is written before its start, the handle after it.
 struct Instance {
@@ -74,6 +80,7 @@ enum class SortBy { name, created, status };
 
 struct JobQuery {
   std::string name_contains;
+  std::string training_plan_arn;  // of the request's ResourceConfig; empty: any
   std::optional<JobStatus> status;
   std::optional<Time> created_after, created_before, modified_after, modified_before;
   SortBy sort_by = SortBy::created;
@@ -94,8 +101,20 @@ class JobStore {
 
   // `conflict`: the name is in use.
   Result<> create(const NewJob& job);
-  Result<Job> find(const std::string& name);    // not_found
+  Result<Job> find(const std::string& name);  // not_found
+  // The same without transitions; one that differs only in case will do.
+  Result<Job> find_ignoring_case(const std::string& name);
   Result<JobPage> list(const JobQuery& query);  // `invalid`: a token that is not ours
+
+  // All jobs, oldest first.
+  Result<std::vector<Job>> all();
+
+  // Lets `edit` change the job's request, assignment and tags, in one transaction.
+  Result<> change(const std::string& name, const std::function<Result<>(Job&)>& edit);
+
+  // Deletes a terminal job and what belongs to it; `conflict` for others. While the job still has
+  // instances it is only marked: remove_instances() deletes it then.
+  Result<> remove(const std::string& name);
 
   // Jobs that are not terminal, oldest first.
   Result<std::vector<Job>> active();
@@ -121,6 +140,8 @@ class JobStore {
   Result<int64_t> take_events(const Instance& instance, const std::vector<protocol::Event>& events);
 
  private:
+  Result<std::vector<Job>> select(const std::string& condition);
+
   JobStore(db::Database database, const Clock& clock)
       : clock_(clock), database_(std::move(database)) {}
 

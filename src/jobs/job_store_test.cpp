@@ -19,7 +19,7 @@ class JobStoreTest : public testing::Test {
   }
   Result<> create(const std::string& name) {
     clock_.advance(std::chrono::milliseconds(1));
-    return store_->create({name, "arn:" + name, "{}", "{}", "[]", {"KEY-" + name, "s", "t"}});
+    return store_->create({name, "arn:" + name, "{}", "{}", "[]", {"KEY-" + name, "s", "t"}, "[]"});
   }
   std::string trace(const std::string& name) {
     std::string text;
@@ -71,6 +71,34 @@ TEST_F(JobStoreTest, a_failure_is_final_and_its_key_ends) {
   EXPECT_FALSE(job.training_start);
   EXPECT_FALSE(store_->find_credentials("KEY-a").value());
   EXPECT_TRUE(store_->active()->empty());
+}
+
+TEST_F(JobStoreTest, a_job_is_deleted_once_nothing_runs_for_it) {
+  ASSERT_TRUE(create("a"));
+  EXPECT_EQ(store_->remove("a").error().code, Code::conflict);
+  ASSERT_TRUE(store_->add_instance({"a", 1, "algo-1", "", "token", 0}));
+  ASSERT_TRUE(store_->apply("a", JobEvent::failed));
+  ASSERT_TRUE(store_->remove("a"));
+  EXPECT_EQ(status_of(store_->find("a").value()), JobStatus::deleting);
+  EXPECT_EQ(create("a").error().code, Code::conflict) << "its instance is still there";
+  ASSERT_TRUE(store_->remove_instances("a"));
+  EXPECT_EQ(store_->find("a").error().code, Code::not_found);
+  EXPECT_TRUE(create("a")) << "the name is free";
+  EXPECT_EQ(store_->find("a").value().transitions.size(), 1U);
+  EXPECT_EQ(store_->remove("none").error().code, Code::not_found);
+}
+
+TEST_F(JobStoreTest, a_page_goes_on_where_it_ended_whatever_came_since) {
+  for (const char* name : {"a1", "a2", "a3"}) ASSERT_TRUE(create(name));
+  JobQuery query;
+  query.limit = 2;
+  query.is_descending = true;
+  auto page = store_->list(query).value();
+  ASSERT_TRUE(create("a4"));
+  query.token = page.next_token;
+  auto rest = store_->list(query).value();
+  ASSERT_EQ(rest.jobs.size(), 1U);
+  EXPECT_EQ(rest.jobs[0].name, "a1");
 }
 
 TEST_F(JobStoreTest, listings_filter_sort_and_page) {

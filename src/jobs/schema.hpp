@@ -7,7 +7,8 @@
 
 namespace trainyard::jobs {
 
-inline constexpr std::array<std::string_view, 1> kMigrations = {R"sql(
+inline constexpr std::array<std::string_view, 2> kMigrations = {
+    R"sql(
 CREATE TABLE job (
   name           TEXT PRIMARY KEY,
   arn            TEXT NOT NULL,
@@ -49,6 +50,10 @@ CREATE TABLE instance (
   acknowledged INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (job, attempt, host)
 ) WITHOUT ROWID;
+)sql",
+    R"sql(
+ALTER TABLE job ADD COLUMN is_deleting INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN notices TEXT NOT NULL DEFAULT '[]';  -- JSON list of texts
 )sql"};
 
 }  // namespace trainyard::jobs

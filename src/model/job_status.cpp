@@ -85,8 +85,8 @@ constexpr std::array kPhases = {
     PhaseNames{"stopped", "Stopped", JobStatus::stopped},
     PhaseNames{"max_runtime_exceeded", "MaxRuntimeExceeded", JobStatus::stopped},
 };
-constexpr std::array<std::string_view, 5> kStatuses = {"InProgress", "Completed", "Failed",
-                                                       "Stopping", "Stopped"};
+constexpr std::array<std::string_view, 6> kStatuses = {"InProgress", "Completed", "Failed",
+                                                       "Stopping",   "Stopped",   "Deleting"};
 constexpr std::array<std::string_view, 9> kEvents = {
     "preparing", "downloading", "training", "uploading",           "stop_requested",
     "completed", "failed",      "stopped",  "max_runtime_exceeded"};

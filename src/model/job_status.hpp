@@ -14,7 +14,8 @@
 namespace trainyard {
 
 // TrainingJobStatus
-enum class JobStatus { in_progress, completed, failed, stopping, stopped };
+// `deleting` is no phase's: a job that has ended keeps its phase until it is gone.
+enum class JobStatus { in_progress, completed, failed, stopping, stopped, deleting };
 
 // SecondaryStatus; uploading_stopped is sent as Uploading, too, but leads to Stopped.
 enum class Phase {

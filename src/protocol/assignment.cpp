@@ -145,6 +145,7 @@ json::object to_json(const Assignment& assignment) {
                         {"is_output_compressed", assignment.is_output_compressed},
                         {"max_runtime_seconds", assignment.max_runtime_seconds},
                         {"is_network_isolated", assignment.is_network_isolated},
+                        {"notices", json::to_array(assignment.notices)},
                         {"created_ms", assignment.created_ms},
                         {"server", to_json(assignment.server)},
                         {"host_settings", to_json(assignment.host_settings)}};
@@ -184,6 +185,8 @@ Result<Assignment> parse_assignment(const json::object& document) {
   }
   assignment.max_runtime_seconds = TRY(json::get_integer(document, "max_runtime_seconds"));
   assignment.is_network_isolated = TRY(get_bool(document, "is_network_isolated"));
+  // Members that came later: a job that an older program stored lacks them.
+  assignment.notices = json::find_texts(document, "notices").value_or(std::vector<std::string>());
   assignment.created_ms = TRY(json::get_integer(document, "created_ms"));
   assignment.server = TRY(parse_server(*TRY(get_object(document, "server"))));
   assignment.host_settings = TRY(parse_host(*TRY(get_object(document, "host_settings"))));

@@ -63,7 +63,8 @@ struct Assignment {
   std::optional<CheckpointTarget> checkpoint;
   int64_t max_runtime_seconds = 86400;
   bool is_network_isolated = false;
-  int64_t created_ms = 0;  // creation of the job; names the log stream
+  std::vector<std::string> notices;  // sentences for the job's log: what has no effect here
+  int64_t created_ms = 0;            // creation of the job; names the log stream
   ServerAccess server;
   HostSettings host_settings;
 };

@@ -40,13 +40,19 @@ TEST(Assignment, survives_the_way_through_json) {
 TEST(Assignment, a_missing_member_is_named) {
   json::object whole = to_json(full());
   for (const auto& member : whole) {
-    if (member.key() == "checkpoint") continue;
+    if (member.key() == "checkpoint" || member.key() == "notices") continue;
     json::object document = whole;
     document.erase(member.key());
     auto parsed = parse_assignment(document);
     ASSERT_FALSE(parsed) << member.key();
     EXPECT_NE(parsed.error().message.find(std::string(member.key())), std::string::npos);
   }
+}
+
+TEST(Assignment, one_that_an_older_program_stored_is_read) {
+  json::object document = to_json(full());
+  document.erase("notices");
+  EXPECT_TRUE(parse_assignment(document));
 }
 
 }  // namespace trainyard::protocol

@@ -30,7 +30,8 @@ class SchedulerTest : public testing::Test {
                                "{}",
                                json::serialize(protocol::to_json(assignment)),
                                "[]",
-                               {"K" + name, "s", "t"}}));
+                               {"K" + name, "s", "t"},
+                               "[]"}));
   }
   void finish(const std::string& name) {
     for (JobEvent event :

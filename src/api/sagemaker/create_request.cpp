@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/sagemaker/create_request.hpp"
 
+#include <algorithm>
+#include <array>
 #include <set>
 
 #include "base/text.hpp"
@@ -9,66 +11,6 @@
 namespace trainyard::api::sagemaker {
 
 namespace {
-
-// contract.md B.4
-Shape s3_uri() {
-  Shape shape = text(0, 1024).matching("(https|s3)://([^/]+)/?(.*)");
-  shape.local_path_help =
-      " (local paths are not visible to training instances; upload the data first, for example: "
-      "aws s3 mb s3://<bucket> ; aws s3 cp --recursive <local path> s3://<bucket>/<prefix>/ , and "
-      "pass s3://<bucket>/<prefix>/)";
-  return shape;
-}
-
-Shape channel() {
-  Shape s3_source = structure({
-      {"S3DataType", one_of({"ManifestFile", "S3Prefix", "AugmentedManifestFile", "Converse"}),
-       kRequired},
-      {"S3Uri", s3_uri(), kRequired},
-      {"S3DataDistributionType", one_of({"FullyReplicated", "ShardedByS3Key"})},
-      {"AttributeNames", list(text(1, 256), 0, 16)},
-      {"InstanceGroupNames", list(text(1, 64), 0, 5)},
-  });
-  return structure({
-      {"ChannelName", text(1, 64).matching("[A-Za-z0-9\\.\\-_]+"), kRequired},
-      {"DataSource",
-       structure({{"S3DataSource", std::move(s3_source)}, {"FileSystemDataSource", anything()}}),
-       kRequired},
-      {"ContentType", text(0, 256)},
-      {"CompressionType", one_of({"None", "Gzip"})},
-      {"RecordWrapperType", one_of({"None", "RecordIO"})},
-      {"InputMode", one_of({"Pipe", "File", "FastFile"})},
-      {"ShuffleConfig", structure({{"Seed", integer(INT64_MIN), kRequired}})},
-  });
-}
-
-Shape algorithm() {
-  return structure({
-      {"TrainingImage", text(0, 255)},
-      {"AlgorithmName", text(1, 170)},
-      {"TrainingInputMode", one_of({"Pipe", "File", "FastFile"}), kRequired},
-      {"MetricDefinitions",
-       list(structure({{"Name", text(1, 255), kRequired}, {"Regex", text(1, 500), kRequired}}), 0,
-            40)},
-      {"EnableSageMakerMetricsTimeSeries", flag()},
-      {"ContainerEntrypoint", list(text(0, 256), 1, 100)},
-      {"ContainerArguments", list(text(0, 256), 1, 100)},
-  });
-}
-
-Shape resources() {
-  return structure({
-      {"InstanceType",
-       text(0, 64).matching("ml\\.[a-z][a-z0-9-]*\\.(nano|micro|small|medium|large|[0-9]*xlarge|"
-                            "metal[a-z0-9-]*)")},
-      {"InstanceCount", integer(0)},
-      {"VolumeSizeInGB", integer(0)},
-      {"VolumeKmsKeyId", text(0, 2048)},
-      {"KeepAlivePeriodInSeconds", integer(0, 21600)},
-      {"InstanceGroups", list(anything(), 0, 5)},
-      {"TrainingPlanArn", text(50, 2048)},
-  });
-}
 
 const json::object& member(const json::object& object, std::string_view name) {
   static const json::object kEmpty;
@@ -88,8 +30,8 @@ std::optional<aws::Fault> check_channel(const json::object& channel, std::string
   const json::object* s3 = json::find_object(source, "S3DataSource");
   if (s3 == nullptr) {
     return invalid(
-        fmt::format("Channel '{}' has no S3DataSource; FileSystemDataSource is not "
-                    "supported",
+        fmt::format("Channel '{}' has no S3DataSource; FileSystemDataSource and DatasetSource are "
+                    "not supported",
                     name));
   }
   std::string mode = json::find_string(channel, "InputMode").value_or(std::string(job_mode));
@@ -114,6 +56,7 @@ std::optional<aws::Fault> check_channel(const json::object& channel, std::string
 }
 
 std::optional<aws::Fault> check_time_limits(const json::object& request) {
+  constexpr int64_t kLongestSeconds = 28 * 86400;  // contract.md B.1
   const json::object& stopping = member(request, "StoppingCondition");
   auto max_wait = json::find_integer(stopping, "MaxWaitTimeInSeconds");
   bool is_spot = json::find_bool(request, "EnableManagedSpotTraining").value_or(false);
@@ -123,10 +66,22 @@ std::optional<aws::Fault> check_time_limits(const json::object& request) {
         "EnableManagedSpotTraining is set to true");
   }
   auto max_runtime = json::find_integer(stopping, "MaxRuntimeInSeconds").value_or(86400);
+  if (max_runtime > kLongestSeconds) {
+    return invalid(fmt::format(
+        "1 validation error detected: Value '{}' at 'stoppingCondition.maxRuntimeInSeconds' "
+        "failed to satisfy constraint: Member must have value less than or equal to {}",
+        max_runtime, kLongestSeconds));
+  }
   if (is_spot && max_wait.value_or(0) < max_runtime) {
     return invalid(
         "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal "
         "to MaxRuntimeInSeconds");
+  }
+  auto keep_alive =
+      json::find_integer(member(request, "ResourceConfig"), "KeepAlivePeriodInSeconds");
+  if (is_spot && keep_alive.value_or(0) > 0) {
+    return invalid(
+        "KeepAlivePeriodInSeconds is not supported when EnableManagedSpotTraining is set to true");
   }
   return std::nullopt;
 }
@@ -134,14 +89,24 @@ std::optional<aws::Fault> check_time_limits(const json::object& request) {
 std::optional<aws::Fault> check_resources(const json::object& request) {
   const json::object& resources = member(request, "ResourceConfig");
   if (json::find(resources, "InstanceGroups") != nullptr) {
+    bool has_both = json::find(resources, "InstanceType") != nullptr ||
+                    json::find(resources, "InstanceCount") != nullptr;
+    return invalid(has_both
+                       ? "ResourceConfig.InstanceGroups excludes InstanceType and InstanceCount"
+                       : "ResourceConfig.InstanceGroups is not supported; give InstanceType and "
+                         "InstanceCount");
+  }
+  if (json::find(resources, "InstancePreferences") != nullptr) {
     return invalid(
-        "ResourceConfig.InstanceGroups is not supported; give InstanceType and "
+        "ResourceConfig.InstancePreferences is not supported; give InstanceType and "
         "InstanceCount");
   }
-  if (json::find(resources, "InstanceType") == nullptr) {
+  for (const char* name : {"InstanceType", "InstanceCount"}) {
+    if (json::find(resources, name) != nullptr) continue;
     return invalid(
-        "1 validation error detected: Value null at 'resourceConfig.instanceType' "
-        "failed to satisfy constraint: Member must not be null");
+        fmt::format("1 validation error detected: Value null at 'resourceConfig.i{}' failed to "
+                    "satisfy constraint: Member must not be null",
+                    name + 1));
   }
   auto count = json::find_integer(resources, "InstanceCount").value_or(1);
   if (count != 1) {
@@ -149,6 +114,66 @@ std::optional<aws::Fault> check_resources(const json::object& request) {
         fmt::format("ResourceConfig.InstanceCount {} is not supported; this service "
                     "runs jobs on one instance",
                     count));
+  }
+  return std::nullopt;
+}
+
+// contract.md B.1, DebugHookConfig and its siblings
+std::optional<aws::Fault> check_profiler(const json::object& request) {
+  constexpr std::array<int64_t, 6> kIntervals = {100, 200, 500, 1000, 5000, 60000};
+  auto interval =
+      json::find_integer(member(request, "ProfilerConfig"), "ProfilingIntervalInMilliseconds");
+  if (!interval || std::find(kIntervals.begin(), kIntervals.end(), *interval) != kIntervals.end()) {
+    return std::nullopt;
+  }
+  return invalid(fmt::format("ProfilerConfig.ProfilingIntervalInMilliseconds {} is not one of {}",
+                             *interval, fmt::join(kIntervals, ", ")));
+}
+
+std::optional<aws::Fault> check_algorithm(const json::object& request) {
+  const json::object& algorithm = member(request, "AlgorithmSpecification");
+  if (json::find(algorithm, "AlgorithmName") != nullptr) {
+    return invalid("AlgorithmSpecification.AlgorithmName is not supported; give a TrainingImage");
+  }
+  if (json::find_string(algorithm, "TrainingImage").value_or("").empty()) {
+    return invalid("AlgorithmSpecification.TrainingImage is required");
+  }
+  if (json::find(request, "ServerlessJobConfig") != nullptr) {
+    return invalid("ServerlessJobConfig is not supported");
+  }
+  const json::array* metrics = json::find_array(algorithm, "MetricDefinitions");
+  std::set<std::string> names;
+  for (size_t i = 0; metrics != nullptr && i < metrics->size(); ++i) {
+    const json::object& metric = (*metrics)[i].get_object();
+    std::string name = *json::find_string(metric, "Name");
+    if (!names.insert(name).second) {
+      return invalid(fmt::format("Duplicate metric name '{}' in MetricDefinitions", name));
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<aws::Fault> check_tags(const json::object& request) {
+  const json::array* tags = json::find_array(request, "Tags");
+  return tags == nullptr ? std::nullopt : check_tag_keys(*tags);
+}
+
+// Where files come from and go to.
+std::optional<aws::Fault> check_places(const json::object& request) {
+  std::string output = *json::find_string(member(request, "OutputDataConfig"), "S3OutputPath");
+  if (!S3Uri::parse(output)) {
+    return invalid(fmt::format("S3OutputPath '{}' is not of the form s3://bucket/prefix", output));
+  }
+  const json::object* checkpoint = json::find_object(request, "CheckpointConfig");
+  if (checkpoint == nullptr) return std::nullopt;
+  std::string uri = *json::find_string(*checkpoint, "S3Uri");
+  if (!S3Uri::parse(uri)) {
+    return invalid(
+        fmt::format("CheckpointConfig.S3Uri '{}' is not of the form s3://bucket/prefix", uri));
+  }
+  std::string path = json::find_string(*checkpoint, "LocalPath").value_or("/opt/ml/checkpoints");
+  if (!path.starts_with('/')) {
+    return invalid(fmt::format("CheckpointConfig.LocalPath '{}' is not an absolute path", path));
   }
   return std::nullopt;
 }
@@ -186,50 +211,25 @@ Channel to_channel(const json::object& document, InputMode job_mode) {
 
 }  // namespace
 
-const Shape& create_training_job_shape() {
-  static const Shape kShape = structure({
-      {"TrainingJobName", text(1, 63).matching("[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"), kRequired},
-      {"HyperParameters", map(text(0, 256), text(0, 2500), 100)},
-      {"AlgorithmSpecification", algorithm(), kRequired},
-      {"RoleArn",
-       text(20, 2048).matching("arn:aws[a-z\\-]*:iam::\\d{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+"),
-       kRequired},
-      {"InputDataConfig", list(channel(), 1, 20)},
-      {"OutputDataConfig",
-       structure({{"S3OutputPath", s3_uri(), kRequired},
-                  {"KmsKeyId", text(0, 2048)},
-                  {"CompressionType", one_of({"GZIP", "NONE"})}}),
-       kRequired},
-      {"ResourceConfig", resources(), kRequired},
-      {"StoppingCondition",
-       structure({{"MaxRuntimeInSeconds", integer(1, 28 * 86400)},
-                  {"MaxWaitTimeInSeconds", integer(1)},
-                  {"MaxPendingTimeInSeconds", integer(7200, 2419200)}}),
-       kRequired},
-      {"Tags",
-       list(structure({{"Key", text(1, 128), kRequired}, {"Value", text(0, 256), kRequired}}), 0,
-            50)},
-      {"CheckpointConfig",
-       structure({{"S3Uri", s3_uri(), kRequired}, {"LocalPath", text(0, 4096)}})},
-      {"Environment", map(text(0, 512).matching("[a-zA-Z_][a-zA-Z0-9_]*"), text(0, 512), 100)},
-      {"RetryStrategy", structure({{"MaximumRetryAttempts", integer(1, 30), kRequired}})},
-      {"EnableNetworkIsolation", flag()},
-      {"EnableInterContainerTrafficEncryption", flag()},
-      {"EnableManagedSpotTraining", flag()},
-  });
-  return kShape;
+std::optional<aws::Fault> check_tag_keys(const json::array& tags) {
+  std::set<std::string> keys;
+  for (const json::value& tag : tags) {
+    std::string key = *json::find_string(tag.get_object(), "Key");
+    if (to_upper(key).starts_with("AWS:")) {
+      return invalid(fmt::format("Tag key '{}': keys that begin with aws: are reserved", key));
+    }
+    if (!keys.insert(key).second) return invalid(fmt::format("Duplicate tag key '{}'", key));
+  }
+  return std::nullopt;
 }
 
 std::optional<aws::Fault> check_rules(const json::object& request) {
-  if (auto fault = check_time_limits(request)) return fault;
-  if (auto fault = check_resources(request)) return fault;
-  const json::object& algorithm = member(request, "AlgorithmSpecification");
-  if (json::find_string(algorithm, "TrainingImage").value_or("").empty()) {
-    return invalid(
-        "AlgorithmSpecification.TrainingImage is required; AlgorithmName is not "
-        "supported");
+  for (auto* rule : {check_time_limits, check_resources, check_profiler, check_algorithm,
+                     check_tags, check_places}) {
+    if (auto fault = rule(request)) return fault;
   }
-  std::string mode = *json::find_string(algorithm, "TrainingInputMode");
+  std::string mode =
+      *json::find_string(member(request, "AlgorithmSpecification"), "TrainingInputMode");
   std::set<std::string> names;
   if (const json::array* channels = json::find_array(request, "InputDataConfig")) {
     for (const json::value& channel : *channels) {
@@ -239,10 +239,6 @@ std::optional<aws::Fault> check_rules(const json::object& request) {
         return invalid(fmt::format("Duplicate channel name '{}' in InputDataConfig", name));
       }
     }
-  }
-  std::string output = *json::find_string(member(request, "OutputDataConfig"), "S3OutputPath");
-  if (!S3Uri::parse(output)) {
-    return invalid(fmt::format("S3OutputPath '{}' is not of the form s3://bucket/prefix", output));
   }
   return std::nullopt;
 }

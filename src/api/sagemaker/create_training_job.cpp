@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/sagemaker/actions.hpp"
 #include "api/sagemaker/create_request.hpp"
+#include "api/sagemaker/notices.hpp"
 #include "base/random.hpp"
 #include "base/text.hpp"
 #include "model/s3_uri.hpp"
@@ -41,7 +42,6 @@ std::string job_arn(const Account& account, std::string_view job_name) {
 }
 
 JsonReply create_training_job(const Services& services, const json::object& request) {
-  if (auto fault = check(request, create_training_job_shape())) return tl::unexpected(*fault);
   if (auto fault = check_rules(request)) return tl::unexpected(*fault);
   protocol::Assignment assignment = to_assignment(request);
   std::string arn = job_arn(services.account, assignment.job_name);
@@ -57,6 +57,7 @@ JsonReply create_training_job(const Services& services, const json::object& requ
 
   assignment.job_arn = arn;
   assignment.created_ms = to_epoch_ms(services.clock.now());
+  assignment.notices = notices_of(request);
   const json::array* tags = json::find_array(request, "Tags");
   jobs::NewJob job;
   job.name = assignment.job_name;
@@ -64,6 +65,7 @@ JsonReply create_training_job(const Services& services, const json::object& requ
   job.request = json::serialize(request);
   job.assignment = json::serialize(to_json(assignment));
   job.tags = tags == nullptr ? "[]" : json::serialize(*tags);
+  job.notices = json::serialize(json::to_array(assignment.notices));
   job.credentials = make_credentials();
   auto created = services.jobs.create(job);
   if (!created && created.error().code == Code::conflict) return name_in_use(arn);

@@ -1,24 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "api/model/api_model.hpp"
 #include "api/sagemaker/actions.hpp"
-#include "api/sagemaker/shape.hpp"
 #include "base/text.hpp"
 
 namespace trainyard::api::sagemaker {
 
 namespace {
 
-const Shape& request_shape() {
-  static const Shape kShape = structure({{"TrainingJobName", text(1, 63), kRequired}});
-  return kShape;
-}
-
 json::object object_of(const json::object& request, std::string_view name) {
   const json::object* found = json::find_object(request, name);
   return found == nullptr ? json::object() : *found;
 }
 
+json::value known_part(const json::value& value, const Shape& shape) {
+  if (const json::array* list = value.if_array(); list && shape.element) {
+    json::array known;
+    for (const json::value& item : *list) known.push_back(known_part(item, *shape.element));
+    return known;
+  }
+  const json::object* object = value.if_object();
+  if (object == nullptr || shape.kind != Shape::Kind::structure) return value;
+  json::object known;
+  for (const auto& [key, part] : *object) {
+    const Shape* member = shape.member({key.data(), key.size()});
+    if (member != nullptr && !part.is_null()) known[key] = known_part(part, *member);
+  }
+  return known;
+}
+
 void set_default(json::object& object, std::string_view name, const json::value& value) {
   if (json::find(object, name) == nullptr) object[name] = value;
+}
+
+// A request may hold members that no shape knows; an answer must not. Those that only
+// CreateTrainingJob has go as well.
+void keep_known_members(json::object& document) {
+  const Shape& shape = input_of("CreateTrainingJob");
+  json::object known;
+  for (const auto& [key, value] : document) {
+    std::string_view name(key.data(), key.size());
+    if (name == "SessionChainingConfig") continue;  // AWS does not echo it
+    if (const Shape* member = shape.member(name)) known[key] = known_part(value, *member);
+  }
+  document = std::move(known);
 }
 
 // The defaults that AWS echoes: contract.md C.1.
@@ -74,34 +98,43 @@ json::value to_timestamp(Time time) {
   return static_cast<double>(to_epoch_ms(time)) / 1000.0;
 }
 
-JsonReply describe_training_job(const Services& services, const json::object& request) {
-  if (auto fault = check(request, request_shape())) return tl::unexpected(*fault);
-  auto job = services.jobs.find(*json::find_string(request, "TrainingJobName"));
-  if (!job && job.error().code == Code::not_found) {
+tl::unexpected<aws::Fault> refuse_job(const Error& error) {
+  if (error.code == Code::not_found) {
     return refuse_json("ValidationException", "Requested resource not found.");
   }
-  if (!job) return refuse_json(job.error());
-  auto document = json::parse_object(job->request);
-  if (!document) return refuse_json(document.error());
-  document->erase("Tags");
-  add_defaults(*document);
-  (*document)["TrainingJobArn"] = job->arn;
-  (*document)["TrainingJobStatus"] = api_name(status_of(job->phase));
-  (*document)["SecondaryStatus"] = api_name(job->phase);
-  (*document)["SecondaryStatusTransitions"] = transitions_of(*job);
-  if (!job->failure_reason.empty()) (*document)["FailureReason"] = job->failure_reason;
-  add_times(*document, *job);
+  return refuse_json(error);
+}
 
-  auto output = object_of(*document, "OutputDataConfig");
+Result<json::object> describe(const Services&, const jobs::Job& job) {
+  auto document = TRY(json::parse_object(job.request));
+  document.erase("Tags");
+  keep_known_members(document);
+  add_defaults(document);
+  document["TrainingJobArn"] = job.arn;
+  document["TrainingJobStatus"] = api_name(status_of(job));
+  document["SecondaryStatus"] = api_name(job.phase);
+  document["SecondaryStatusTransitions"] = transitions_of(job);
+  if (!job.failure_reason.empty()) document["FailureReason"] = job.failure_reason;
+  add_times(document, job);
+
+  auto output = object_of(document, "OutputDataConfig");
   std::string path = json::find_string(output, "S3OutputPath").value_or("");
   while (path.ends_with('/')) path.pop_back();
   bool is_compressed = json::find_string(output, "CompressionType") != "NONE";
   json::object artifacts;
-  if (job->has_artifacts) {
+  if (job.has_artifacts) {
     artifacts["S3ModelArtifacts"] =
-        fmt::format("{}/{}/output/{}", path, job->name, is_compressed ? "model.tar.gz" : "model/");
+        fmt::format("{}/{}/output/{}", path, job.name, is_compressed ? "model.tar.gz" : "model/");
   }
-  (*document)["ModelArtifacts"] = std::move(artifacts);
+  document["ModelArtifacts"] = std::move(artifacts);
+  return document;
+}
+
+JsonReply describe_training_job(const Services& services, const json::object& request) {
+  auto job = services.jobs.find(*json::find_string(request, "TrainingJobName"));
+  if (!job) return refuse_job(job.error());
+  auto document = describe(services, *job);
+  if (!document) return refuse_json(document.error());
   return json::serialize(*document);
 }
 
