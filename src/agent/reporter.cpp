@@ -31,6 +31,7 @@ Reporter::Reporter(const protocol::Assignment& assignment, const fs::path& log, 
       journal_(journal),
       clock_(clock),
       on_command_(std::move(on_command)),
+      usage_(assignment, log.parent_path(), clock),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       watch_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
   ::inotify_add_watch(watch_.get(), log_.c_str(), IN_MODIFY);
@@ -90,6 +91,7 @@ protocol::Report Reporter::make_report() {
   report.host = assignment_.host;
   // Whether more comes is asked before reading: what is final then is final in what is read.
   bool is_final = is_final_;
+  report.measurements = usage_.measure();
   report.events = journal_.events_after(acknowledged_);
   bool is_log_whole = read_log(report, is_final);
   // A job that is seen to be terminal has all its log.

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "agent/journal.hpp"
+#include "agent/usage.hpp"
 #include "base/fd.hpp"
 #include "http/client.hpp"
 #include "protocol/assignment.hpp"
@@ -42,6 +43,7 @@ class Reporter {
   Journal& journal_;
   const Clock& clock_;
   std::function<void(protocol::Command)> on_command_;
+  UsageMeter usage_;
   http::Client client_;
   Fd wake_;
   Fd watch_;  // inotify on the log

@@ -21,6 +21,10 @@ class Dispatcher {
                         const std::string& request_id) const;
   http::Response answer_json(const http::Request& request, http::Body& body, bool is_job,
                              const std::string& request_id) const;
+  http::Response answer_cbor(const http::Request& request, http::Body& body, bool is_job,
+                             const std::string& request_id) const;
+  // The action of a target such as "SageMaker.ListTrainingJobs", after the check of its shape.
+  JsonReply run(std::string_view target, const json::object& document, bool is_job) const;
   http::Response answer_query(const std::string& service, http::Body& body,
                               const aws::Verified& verified, const std::string& request_id) const;
   std::optional<aws::Credentials> find_credentials(std::string_view access_key) const;

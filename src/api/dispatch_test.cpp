@@ -15,9 +15,10 @@ class DispatchTest : public testing::Test {
     objects_ = objects::ObjectStore::open(folder_, clock_).value();
     jobs_ = jobs::JobStore::open(folder_ / "server.db", clock_).value();
     logs_ = trainyard::logs::LogStore::open(folder_ / "logs.db", clock_).value();
+    metrics_ = trainyard::metrics::MetricStore::open(folder_ / "metrics.db", clock_).value();
     Account account{"123456789012", "us-west-2", {"KEY", "secret", ""}};
     dispatcher_ = std::make_unique<Dispatcher>(
-        Services{account, *objects_, *jobs_, *logs_, clock_, [this] { ++wakes_; }});
+        Services{account, *objects_, *jobs_, *logs_, *metrics_, clock_, [this] { ++wakes_; }});
   }
   void TearDown() override {
     objects_.reset();
@@ -62,6 +63,7 @@ class DispatchTest : public testing::Test {
   std::unique_ptr<objects::ObjectStore> objects_;
   std::unique_ptr<jobs::JobStore> jobs_;
   std::unique_ptr<trainyard::logs::LogStore> logs_;
+  std::unique_ptr<trainyard::metrics::MetricStore> metrics_;
   std::unique_ptr<Dispatcher> dispatcher_;
   int wakes_ = 0;
 };

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/reports.hpp"
 
+#include <cmath>
+
+#include "api/sagemaker/create_request.hpp"
+
 #include "base/log.hpp"
+#include "metrics/extraction.hpp"
 #include "protocol/assignment.hpp"
 
 namespace trainyard::api {
@@ -18,19 +23,58 @@ http::Response try_again(const Error& error) {
   return plain(503, "try again");
 }
 
-Result<std::string> stream_of(jobs::JobStore& jobs, const jobs::Instance& instance) {
-  auto job = TRY(jobs.find(instance.job));
+std::string stream_of(const jobs::Job& job, const jobs::Instance& instance) {
   auto seconds = std::chrono::floor<std::chrono::seconds>(job.created.time_since_epoch()).count();
   return fmt::format("{}/{}-{}", instance.job, instance.host, seconds);
+}
+
+// Values of the job's MetricDefinitions in the log lines that were not looked at yet.
+Result<> find_metrics(const Services& services, const std::string& stream, const jobs::Job& job) {
+  auto definitions = sagemaker::metric_definitions(TRY(json::parse_object(job.request)));
+  if (definitions.empty()) return {};
+  metrics::Extractor extractor(definitions);
+  for (;;) {
+    int64_t from = TRY(services.metrics.log_position(stream));
+    trainyard::logs::EventQuery query;
+    query.stream = stream;
+    query.from = from;
+    auto events = TRY(services.logs.events(query));
+    if (events.empty()) return {};
+    std::vector<metrics::Sample> samples;
+    for (const auto& event : events) {
+      for (auto& found : extractor.values_in(event.message)) {
+        samples.push_back(
+            {std::move(found.name), {"TrainingJobName", job.name}, event.time, found.value});
+      }
+    }
+    TRY(services.metrics.add_from_log(stream, from, events.back().position + 1, samples));
+  }
+}
+
+// What the instance measured of itself: contract.md K.2.
+Result<> take_measurements(const Services& services, const jobs::Instance& instance,
+                           const protocol::Report& report) {
+  std::vector<metrics::Sample> samples;
+  for (const protocol::Measurement& one : report.measurements) {
+    if (!std::isfinite(one.value) || one.name.size() > 255) continue;
+    samples.push_back({one.name,
+                       {"Host", instance.job + "/" + instance.host},
+                       std::min(from_epoch_ms(one.time_ms), services.clock.now()),
+                       one.value});
+  }
+  return services.metrics.add(samples);
 }
 
 Result<protocol::ReportAnswer> take(const Services& services, const jobs::Instance& instance,
                                     const protocol::Report& report) {
   protocol::ReportAnswer answer;
-  std::string stream = TRY(stream_of(services.jobs, instance));
+  auto job_then = TRY(services.jobs.find(instance.job));
+  std::string stream = stream_of(job_then, instance);
+  TRY(take_measurements(services, instance, report));
   if (report.log && !report.log->lines.empty()) {
     TRY(services.logs.create_stream(stream));
     answer.log_offset = TRY(services.logs.append(stream, *report.log));
+    TRY(find_metrics(services, stream, job_then));
   } else {
     answer.log_offset = TRY(services.logs.offset(stream));
   }

@@ -11,6 +11,7 @@
 #include "base/json.hpp"
 #include "jobs/job_store.hpp"
 #include "logs/log_store.hpp"
+#include "metrics/metric_store.hpp"
 #include "objects/object_store.hpp"
 
 namespace trainyard::api {
@@ -27,12 +28,16 @@ struct Services {
   objects::ObjectStore& objects;
   jobs::JobStore& jobs;
   logs::LogStore& logs;
+  metrics::MetricStore& metrics;
   const Clock& clock;
   std::function<void()> wake_scheduler;  // something to do: a new job, a stop, a report
 };
 
 // The group of all training jobs' logs: contract.md K.1.
 constexpr std::string_view kLogGroup = "/aws/sagemaker/TrainingJobs";
+
+// The namespace of all metrics: contract.md K.2.
+constexpr std::string_view kMetricNamespace = "/aws/sagemaker/TrainingJobs";
 
 // The answer of a JSON-protocol action: its body, "" for actions without output.
 using JsonReply = tl::expected<std::string, aws::Fault>;

@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "aws/cbor.hpp"
 #include "aws/xml.hpp"
 #include "base/check.hpp"
 #include "base/json.hpp"
@@ -39,7 +40,9 @@ constexpr std::array kTable = {
     Entry{"InvalidDigest", 400},
     Entry{"InvalidPart", 400},
     Entry{"InvalidPartOrder", 400},
+    Entry{"InvalidParameterCombination", 400},
     Entry{"InvalidParameterException", 400},
+    Entry{"InvalidParameterValue", 400},
     Entry{"InvalidRange", 416},
     Entry{"InvalidRequest", 400},
     Entry{"InvalidSignatureException", 400},
@@ -49,6 +52,7 @@ constexpr std::array kTable = {
     Entry{"MethodNotAllowed", 405},
     Entry{"MissingContentLength", 411},
     Entry{"MissingAuthenticationTokenException", 400},
+    Entry{"MissingParameter", 400},
     Entry{"NoSuchBucket", 404},
     Entry{"NoSuchEntity", 404},
     Entry{"NoSuchKey", 404},
@@ -65,6 +69,7 @@ constexpr std::array kTable = {
     Entry{"SlowDown", 503},
     Entry{"UnknownOperationException", 400},
     Entry{"UnrecognizedClientException", 400},
+    Entry{"ValidationError", 400},
     Entry{"ValidationException", 400},
     Entry{"XAmzContentSHA256Mismatch", 400},
 };
@@ -97,6 +102,13 @@ http::Response to_response(const Fault& fault, Dialect dialect, std::string_view
           "<ErrorResponse><Error><Type>Sender</Type><Code>{}</Code><Message>{}</Message></Error>"
           "<RequestId>{}</RequestId></ErrorResponse>",
           fault.code, message, request_id);
+      break;
+    case Dialect::cbor:
+      response.headers = {{"Content-Type", "application/cbor"},
+                          {"smithy-protocol", "rpc-v2-cbor"},
+                          {"x-amzn-RequestId", std::string(request_id)}};
+      response.body = to_cbor(
+          json::object{{"__type", fault.code}, {"message", to_valid_utf8(fault.message)}}, {});
       break;
     case Dialect::s3:
       response.headers = {{"Content-Type", "application/xml"},

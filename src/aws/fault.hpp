@@ -20,7 +20,7 @@ struct Fault {
 int status_of(std::string_view code);
 
 // The dialects of contract.md A.3.
-enum class Dialect { json, query, s3 };
+enum class Dialect { json, query, cbor, s3 };
 
 // The answer that carries the fault. `resource` is the path, for S3; `request_id` goes into the
 // body and the x-amzn-RequestId / x-amz-request-id header.

@@ -225,7 +225,7 @@ TEST(Fault, each_dialect_carries_code_and_message) {
 }
 
 TEST(Fault, a_client_that_stalls_or_leaves_early_is_never_answered_5xx) {
-  for (Dialect dialect : {Dialect::json, Dialect::query, Dialect::s3}) {
+  for (Dialect dialect : {Dialect::json, Dialect::query, Dialect::cbor, Dialect::s3}) {
     for (Code code : {Code::timeout, Code::invalid, Code::exhausted, Code::denied}) {
       if (dialect == Dialect::s3 && code == Code::exhausted) continue;  // SlowDown is 503 on S3
       EXPECT_LT(status_of(to_fault({code, "m"}, dialect).code), 500) << name(code);

@@ -162,6 +162,12 @@ Statement& Statement::bind(int64_t number) {
   return *this;
 }
 
+Statement& Statement::bind(double number) {
+  int result = sqlite3_bind_double(compiled_, ++bound_, number);
+  CHECK(result == SQLITE_OK, "a parameter for each value");
+  return *this;
+}
+
 Statement& Statement::bind_null() {
   int result = sqlite3_bind_null(compiled_, ++bound_);
   CHECK(result == SQLITE_OK, "a parameter for each value");
@@ -200,6 +206,9 @@ std::optional<std::string> Statement::optional_text(int column) const {
   return text(column);
 }
 
+double Statement::real(int column) const {
+  return sqlite3_column_double(compiled_, column);
+}
 std::optional<int64_t> Statement::optional_integer(int column) const {
   if (is_null(column)) return std::nullopt;
   return integer(column);

@@ -27,6 +27,7 @@ class Statement {
 
   Statement& bind(std::string_view text);
   Statement& bind(int64_t number);
+  Statement& bind(double number);
   Statement& bind_blob(std::string_view bytes);
   Statement& bind_null();
   Statement& bind(const char* text) { return bind(std::string_view(text)); }
@@ -49,6 +50,7 @@ class Statement {
 
   std::string text(int column) const;  // also for blobs; empty for NULL
   int64_t integer(int column) const;   // 0 for NULL
+  double real(int column) const;       // 0 for NULL
   bool is_null(int column) const;
   std::optional<std::string> optional_text(int column) const;
   std::optional<int64_t> optional_integer(int column) const;

@@ -143,6 +143,7 @@ Result<> serve(const ServeOptions& options) {
   auto store = TRY(objects::ObjectStore::open(data_dir, clock));
   auto jobs = TRY(jobs::JobStore::open(data_dir / "server.db", clock));
   auto logs = TRY(logs::LogStore::open(data_dir / "logs.db", clock));
+  auto metrics = TRY(metrics::MetricStore::open(data_dir / "metrics.db", clock));
   engine::LocalEngine engine(engine_options(options, data_dir));
 
   // The scheduler needs the port, and requests need the scheduler: those that come before it is
@@ -151,7 +152,7 @@ Result<> serve(const ServeOptions& options) {
   auto wake = [&] {
     if (auto* running = awake.load()) running->wake();
   };
-  api::Dispatcher dispatcher(api::Services{account, *store, *jobs, *logs, clock, wake});
+  api::Dispatcher dispatcher(api::Services{account, *store, *jobs, *logs, *metrics, clock, wake});
   auto handle = [&](http::Request& request) { return dispatcher.handle(request); };
   auto server = TRY(http::Server::start(server_options, handle));
   std::string endpoint = fmt::format("http://{}:{}", server_options.host, server->port());

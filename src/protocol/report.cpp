@@ -46,6 +46,18 @@ Result<LogChunk> parse_log(const json::object& document) {
   return chunk;
 }
 
+Result<Measurement> parse_measurement(const json::object& document) {
+  Measurement measurement;
+  measurement.name = TRY(json::get_string(document, "name"));
+  measurement.time_ms = TRY(json::get_integer(document, "time_ms"));
+  const json::value* value = json::find(document, "value");
+  if (value == nullptr || !value->is_number()) {
+    return fail(Code::invalid, "member 'value' is missing or is not a number");
+  }
+  measurement.value = value->to_number<double>();
+  return measurement;
+}
+
 }  // namespace
 
 json::object to_json(const Event& event) {
@@ -68,6 +80,12 @@ json::object to_json(const Report& report) {
                         {"attempt", report.attempt},
                         {"host", report.host},
                         {"events", std::move(events)}};
+  json::array measurements;
+  for (const Measurement& one : report.measurements) {
+    measurements.push_back(
+        json::object{{"name", one.name}, {"time_ms", one.time_ms}, {"value", one.value}});
+  }
+  if (!measurements.empty()) document["measurements"] = std::move(measurements);
   if (report.log) {
     json::array lines;
     for (const LogLine& line : report.log->lines) {
@@ -113,6 +131,13 @@ Result<Report> parse_report(const json::object& document) {
   }
   if (const json::object* log = json::find_object(document, "log")) {
     report.log = TRY(parse_log(*log));
+  }
+  if (const json::array* measurements = json::find_array(document, "measurements")) {
+    for (const json::value& value : *measurements) {
+      if (!value.is_object())
+        return fail(Code::invalid, "member 'measurements' holds a non-object");
+      report.measurements.push_back(TRY(parse_measurement(value.get_object())));
+    }
   }
   return report;
 }

@@ -64,12 +64,20 @@ struct LogChunk {
   std::vector<LogLine> lines;
 };
 
+// What the instance itself measured.
+struct Measurement {
+  std::string name;  // "CPUUtilization", in percent
+  int64_t time_ms = 0;
+  double value = 0;
+};
+
 struct Report {
   std::string job;
   int64_t attempt = 1;
   std::string host;
   std::vector<Event> events;
   std::optional<LogChunk> log;
+  std::vector<Measurement> measurements;
 };
 
 enum class Command {

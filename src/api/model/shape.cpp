@@ -179,8 +179,8 @@ class Checker {
     if (!is_in_pattern(value, shape)) {
       std::string help = is_local_path(value) ? shape.local_path_help : "";
       violate(value, path,
-              fmt::format("Member must satisfy regular expression pattern: ^{}{}", shape.pattern,
-                          help));
+              fmt::format("Member must satisfy regular expression pattern: {}{}{}",
+                          shape.pattern.starts_with('^') ? "" : "^", shape.pattern, help));
     }
     check_length(length_of(value), value, shape, path);
   }

@@ -19,6 +19,7 @@ JsonReply search(const Services& services, const json::object& request);
 JsonReply add_tags(const Services& services, const json::object& request);
 JsonReply list_tags(const Services& services, const json::object& request);
 JsonReply delete_tags(const Services& services, const json::object& request);
+JsonReply batch_put_metrics(const Services& services, const json::object& request);
 
 // DescribeTrainingJob's answer.
 Result<json::object> describe(const Services& services, const jobs::Job& job);

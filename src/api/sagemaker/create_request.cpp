@@ -243,6 +243,17 @@ std::optional<aws::Fault> check_rules(const json::object& request) {
   return std::nullopt;
 }
 
+std::vector<metrics::Definition> metric_definitions(const json::object& request) {
+  std::vector<metrics::Definition> definitions;
+  const json::array* list =
+      json::find_array(member(request, "AlgorithmSpecification"), "MetricDefinitions");
+  for (size_t i = 0; list != nullptr && i < list->size(); ++i) {
+    const json::object& entry = (*list)[i].get_object();
+    definitions.push_back({*json::find_string(entry, "Name"), *json::find_string(entry, "Regex")});
+  }
+  return definitions;
+}
+
 protocol::Assignment to_assignment(const json::object& request) {
   protocol::Assignment assignment;
   const json::object& algorithm = member(request, "AlgorithmSpecification");

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "api/services.hpp"
+#include "metrics/extraction.hpp"
 #include "protocol/assignment.hpp"
 
 namespace trainyard::api::sagemaker {
@@ -15,6 +16,9 @@ std::optional<aws::Fault> check_rules(const json::object& request);
 
 // Reserved and repeated keys of tags.
 std::optional<aws::Fault> check_tag_keys(const json::array& tags);
+
+// MetricDefinitions of a request that was taken.
+std::vector<metrics::Definition> metric_definitions(const json::object& request);
 
 // Requires: the rules hold. Server, host settings and times are left open.
 protocol::Assignment to_assignment(const json::object& request);

@@ -105,7 +105,19 @@ tl::unexpected<aws::Fault> refuse_job(const Error& error) {
   return refuse_json(error);
 }
 
-Result<json::object> describe(const Services&, const jobs::Job& job) {
+Result<json::array> final_metrics(const Services& services, const jobs::Job& job) {
+  json::array list;
+  // A name may have been used before: only what this job measured counts.
+  auto values = TRY(services.metrics.final_values({"TrainingJobName", job.name}, job.created));
+  for (const metrics::FinalValue& value : values) {
+    list.push_back(json::object{{"MetricName", value.name},
+                                {"Value", value.value},
+                                {"Timestamp", to_timestamp(value.time)}});
+  }
+  return list;
+}
+
+Result<json::object> describe(const Services& services, const jobs::Job& job) {
   auto document = TRY(json::parse_object(job.request));
   document.erase("Tags");
   keep_known_members(document);
@@ -116,6 +128,8 @@ Result<json::object> describe(const Services&, const jobs::Job& job) {
   document["SecondaryStatusTransitions"] = transitions_of(job);
   if (!job.failure_reason.empty()) document["FailureReason"] = job.failure_reason;
   add_times(document, job);
+  auto metrics = TRY(final_metrics(services, job));
+  if (!metrics.empty()) document["FinalMetricDataList"] = std::move(metrics);
 
   auto output = object_of(document, "OutputDataConfig");
   std::string path = json::find_string(output, "S3OutputPath").value_or("");

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "api/model/api_model.hpp"
+#include "api/sagemaker/create_request.hpp"
 #include "base/text.hpp"
 
 namespace trainyard::api::sagemaker {
@@ -92,6 +93,12 @@ std::vector<std::string> notices_of(const json::object& request) {
     const json::value* value = find_path(request, notice.member);
     if (value == nullptr || !asks_for_something(*value)) continue;
     notices.push_back(fmt::format("{} has no effect here: {}", notice.member, notice.effect));
+  }
+  for (const metrics::Definition& metric : metric_definitions(request)) {
+    auto fault = metrics::fault_in(metric.regex);
+    if (!fault) continue;
+    notices.push_back(fmt::format("Metric '{}' will have no values: regular expression '{}': {}",
+                                  metric.name, metric.regex, *fault));
   }
   add_unknown(request, input_of("CreateTrainingJob"), "", notices);
   return notices;
