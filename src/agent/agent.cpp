@@ -33,6 +33,7 @@ Result<> get_ready(Context& context) {
   // The environment first: a job that cannot run must not wait for its data (contract.md E.1).
   TRY(make_environment(context));
   TRY(download(context));
+  TRY(restore_checkpoints(context));
   TRY(context.journal.add(EventKind::progress, "Downloading the training image"));
   return install_requirements(context);
 }
@@ -40,7 +41,7 @@ Result<> get_ready(Context& context) {
 // The script runs, or has ended, under its supervisor: nothing is left to prepare.
 Result<> take_over(Context& context) {
   context.layer = context.folder / "layer";
-  return {};
+  return take_over_checkpoints(context);
 }
 
 std::string as_failure_reason(const Error& error) {
@@ -62,18 +63,20 @@ Result<> travel(Context& context) {
   std::error_code error;
   bool was_started = fs::exists(context.folder / "run.json", error);
   auto ready = was_started ? take_over(context) : get_ready(context);
+  Outcome before_start = context.is_interrupted ? Outcome::interrupted : Outcome::stopped;
   if (!ready && ready.error().code == Code::cancelled) {
-    return journal.finish(Outcome::stopped, "", false);
+    return journal.finish(before_start, "", false);
   }
   if (!ready) return journal.finish(Outcome::failed, as_failure_reason(ready.error()), false);
   if (context.stop.stop_requested() && !was_started) {
-    return journal.finish(Outcome::stopped, "", false);
+    return journal.finish(before_start, "", false);
   }
 
   auto ran = run_script(context);
   if (!ran && ran.error().code != Code::invalid) {
     return journal.finish(Outcome::failed, as_failure_reason(ran.error()), false);
   }
+  if (context.is_interrupted) return journal.finish(Outcome::interrupted, "", false);
   if (!ran) context.say(ran.error().message);
   TRY(journal.add(EventKind::uploading));
   auto uploaded = upload(context);
@@ -129,8 +132,10 @@ Result<> run_agent(const fs::path& assignment_file, const fs::path& program) {
   StopOnSignal on_signal(stop);
   Context context{assignment, folder, program, *journal, stop.get_token(), clock};
   context.ml = folder / "ml";
-  Reporter reporter(assignment, folder / "log", *journal, clock,
-                    [&](protocol::Command) { stop.request_stop(); });
+  Reporter reporter(assignment, folder / "log", *journal, clock, [&](protocol::Command command) {
+    if (command == protocol::Command::interrupt) context.is_interrupted = true;
+    stop.request_stop();
+  });
   TRY(travel(context));
   remove_control_groups(context);
   give_back_ml(context);

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 
+#include "agent/checkpoints.hpp"
 #include "base/text.hpp"
 #include "sandbox/cgroup.hpp"
 #include "sandbox/supervise.hpp"
@@ -48,12 +49,17 @@ Result<sandbox::Walls> make_walls(const Context& context) {
   for (const std::string& host : context.assignment.hosts) hosts += "127.0.0.1 " + host + "\n";
   TRY(write_file_atomically(context.folder / "hosts", hosts));
   walls.files.emplace_back(context.folder / "hosts", "/etc/hosts");
+  std::vector<fs::path> own = {walls.ml_dir, walls.temporary_dir, walls.home_dir, context.layer};
+  if (context.assignment.checkpoint) {
+    fs::path checkpoints = Checkpoints::folder_of(context);
+    std::string shown = Checkpoints::shown_path(context);
+    if (!shown.starts_with("/opt/ml/")) walls.binds.emplace_back(checkpoints, shown);
+    own.push_back(checkpoints);
+  }
   if (::geteuid() != 0) return walls;
 
   walls.user_id = sandbox::user_id_for(context.assignment.job_name);
-  for (const fs::path& path : {walls.ml_dir, walls.temporary_dir, walls.home_dir, context.layer}) {
-    give_to(path, walls.user_id);
-  }
+  for (const fs::path& path : own) give_to(path, walls.user_id);
   // Programs such as getpass and ssh want the user to have a name.
   std::string passwd = TRY(read_file("/etc/passwd"));
   passwd += fmt::format("job:x:{0}:{0}:training job:/home/job:/bin/sh\n", walls.user_id);
@@ -97,7 +103,9 @@ Result<> start(const Context& context, const ChildPlan& plan) {
     supervision.command = sandbox::wrap(walls, plan.command, "/opt/ml/code");
     supervision.working_dir = "/";
   } else {
-    supervision.command = plan.command;
+    // As walls do: the script does not outlive its supervisor.
+    supervision.command = {"setpriv", "--pdeathsig", "KILL", "--"};
+    supervision.command.insert(supervision.command.end(), plan.command.begin(), plan.command.end());
     supervision.working_dir = context.shown_ml + "/code";
   }
   for (const auto& [name, value] : plan.variables) {
@@ -164,7 +172,9 @@ Result<ChildEnd> run_child(const Context& context, const ChildPlan& plan) {
     if (woken != Woken::ended) {
       end.is_stopped = woken == Woken::stopped;
       end.is_time_over = woken == Woken::time_over;
-      static_cast<void>(context.journal.add(protocol::EventKind::stopping));
+      if (!context.is_interrupted) {
+        static_cast<void>(context.journal.add(protocol::EventKind::stopping));
+      }
       send_signal(*supervisor, SIGTERM);
       std::chrono::seconds grace(context.assignment.host_settings.stop_grace_seconds);
       auto limit = std::chrono::steady_clock::now() + grace;
@@ -179,7 +189,12 @@ Result<ChildEnd> run_child(const Context& context, const ChildPlan& plan) {
     }
   }
   auto record = sandbox::read_exit(exit_file);
-  if (!record) return fail(Code::internal, "the script's supervisor was lost");
+  if (!record) {
+    // What it led must not write on while its checkpoints are read.
+    auto groups = sandbox::make_groups(group_name(context), limits_of(context));
+    if (groups) sandbox::end_processes(*groups);
+    return fail(Code::internal, "the script's supervisor was lost");
+  }
   end.exit_code = record->exit_code;
   return end;
 }

@@ -2,7 +2,9 @@
 // What the stages of a journey share.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <stop_token>
 #include <string>
 
@@ -13,6 +15,8 @@
 #include "transfer/s3_client.hpp"
 
 namespace trainyard::agent {
+
+class Checkpoints;
 
 struct Context {
   const protocol::Assignment& assignment;
@@ -30,6 +34,8 @@ struct Context {
   environments::Environment environment{};
   fs::path layer{};  // the job's own virtual environment
   bool is_stopped_by_time = false;
+  std::atomic<bool> is_interrupted = false;       // the instance is taken away; set before `stop`
+  std::shared_ptr<Checkpoints> checkpoints = {};  // null: the job has no CheckpointConfig
 
   fs::path log_file() const { return folder / "log"; }
   // Appends a line of the platform to the job's log.

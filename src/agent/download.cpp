@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "agent/checkpoints.hpp"
 #include "agent/script.hpp"
 #include "agent/stages.hpp"
 #include "base/text.hpp"
@@ -103,6 +104,21 @@ Result<> fetch_source(const Context& context) {
 }
 
 }  // namespace
+
+Result<> restore_checkpoints(Context& context) {
+  if (!context.assignment.checkpoint) return {};
+  context.checkpoints = std::make_shared<Checkpoints>(context);
+  auto restored = context.checkpoints->restore();
+  if (restored || restored.error().code == Code::cancelled) return restored;
+  if (restored.error().message.starts_with("ClientError")) return restored;
+  return client_error("Checkpoint download failed:" + restored.error().message);
+}
+
+Result<> take_over_checkpoints(Context& context) {
+  if (!context.assignment.checkpoint) return {};
+  context.checkpoints = std::make_shared<Checkpoints>(context);
+  return context.checkpoints->take_over();
+}
 
 Result<> download(Context& context) {
   for (const Channel& channel : context.assignment.channels) {

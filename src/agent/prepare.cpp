@@ -91,9 +91,6 @@ Result<> choose_isolation(Context& context) {
 // What a client may count on and does not get is said, never left out silently.
 void say_what_differs(const Context& context) {
   for (const std::string& notice : context.assignment.notices) context.say("Note: " + notice + ".");
-  if (context.assignment.checkpoint) {
-    context.say("WARNING: CheckpointConfig: checkpoints are not synced with S3 here yet.");
-  }
   for (const Channel& channel : context.assignment.channels) {
     if (channel.input_mode != InputMode::fast_file) continue;
     context.say(fmt::format("Note: channel {}: FastFile is downloaded before the start, as File.",
@@ -118,7 +115,7 @@ Result<> prepare(Context& context) {
        {"code", "model", "input/config", "input/data", "output/data", "checkpoints"}) {
     TRY(make_directories(context.ml / name));
   }
-  for (const char* name : {"tmp", "home"}) {
+  for (const char* name : {"tmp", "home", "checkpoints"}) {
     TRY(remove_tree(context.folder / name));
     TRY(make_directories(context.folder / name));
   }

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "agent/checkpoints.hpp"
 #include "agent/child.hpp"
 #include "agent/failure.hpp"
 #include "agent/script.hpp"
@@ -107,6 +108,17 @@ std::string failure_reason(const Context& context, const Plan& plan, int exit_co
   return algorithm_failure(text, 1);
 }
 
+// The last sync of checkpoints; what a killed script was just writing stays behind.
+Result<> sync_checkpoints(const Context& context, const Result<ChildEnd>& ended) {
+  constexpr int kFirstSignal = 128;
+  if (!context.checkpoints) return {};
+  bool is_killed = !ended || ended->exit_code >= kFirstSignal;
+  auto synced = context.checkpoints->finish(is_killed ? Moment::killed : Moment::ended);
+  if (synced) return {};
+  context.say("ERROR: the last checkpoints were not uploaded: " + synced.error().message);
+  return client_error("Checkpoint upload failed:" + synced.error().message);
+}
+
 }  // namespace
 
 Result<int> run_script(Context& context) {
@@ -120,9 +132,14 @@ Result<int> run_script(Context& context) {
     TRY(context.journal.add(protocol::EventKind::training));
   }
   ChildPlan child{"run", plan.command, plan.variables, deadline_of(context)};
-  ChildEnd end = TRY(run_child(context, child));
+  if (context.checkpoints) context.checkpoints->start();
+  auto ended = run_child(context, child);
+  auto synced = sync_checkpoints(context, ended);
+  ChildEnd end = TRY(std::move(ended));
   context.is_stopped_by_time = end.is_time_over;
-  if (end.is_stopped || end.is_time_over || end.exit_code == 0) {
+  bool is_failure = end.exit_code != 0 && !end.is_stopped && !end.is_time_over;
+  if (!is_failure) {
+    TRY(std::move(synced));
     if (end.exit_code == 0 && plan.is_script_mode) {
       context.say("Reporting training SUCCESS");
       write_output(context, "success", "");

@@ -19,6 +19,11 @@ Result<> make_environment(Context& context);
 // download.cpp: channels and the source archive.
 Result<> download(Context& context);
 
+// download.cpp: what CheckpointConfig names, before the script starts, or what is there already
+// when an agent takes over.
+Result<> restore_checkpoints(Context& context);
+Result<> take_over_checkpoints(Context& context);
+
 // setup.cpp: requirements.txt and packages.
 Result<> install_requirements(Context& context);
 

@@ -40,6 +40,8 @@ constexpr std::array kJsonActions = {
     JsonAction{"SageMaker.AddTags", sagemaker::add_tags, false},
     JsonAction{"SageMaker.ListTags", sagemaker::list_tags, true},
     JsonAction{"SageMaker.DeleteTags", sagemaker::delete_tags, false},
+    JsonAction{"Trainyard.InterruptTrainingJob", sagemaker::interrupt_training_job, false},
+    JsonAction{"Trainyard.DescribeTrainingJobNotices", sagemaker::describe_notices, false},
     JsonAction{"Logs_20140328.DescribeLogGroups", logs::describe_log_groups, true},
     JsonAction{"Logs_20140328.DescribeLogStreams", logs::describe_log_streams, true},
     JsonAction{"Logs_20140328.GetLogEvents", logs::get_log_events, true},

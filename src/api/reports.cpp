@@ -24,7 +24,10 @@ http::Response try_again(const Error& error) {
 }
 
 std::string stream_of(const jobs::Job& job, const jobs::Instance& instance) {
-  auto seconds = std::chrono::floor<std::chrono::seconds>(job.created.time_since_epoch()).count();
+  // A stream for each attempt: its log begins anew.
+  Time begin = instance.attempt == 1 ? job.created : instance.created;
+  auto seconds = std::chrono::floor<std::chrono::seconds>(begin.time_since_epoch()).count() +
+                 instance.attempt - 1;
   return fmt::format("{}/{}-{}", instance.job, instance.host, seconds);
 }
 
@@ -80,7 +83,11 @@ Result<protocol::ReportAnswer> take(const Services& services, const jobs::Instan
   }
   answer.acknowledged_sequence = TRY(services.jobs.take_events(instance, report.events));
   auto job = TRY(services.jobs.find(instance.job));
-  if (status_of(job.phase) == JobStatus::stopping) answer.command = protocol::Command::stop;
+  if (job.is_interrupting) answer.command = protocol::Command::interrupt;
+  if (status_of(job) == JobStatus::stopping) answer.command = protocol::Command::stop;
+  if (instance.attempt != job.attempt || job.phase == Phase::interrupted) {
+    services.wake_scheduler();
+  }
   if (is_terminal(job.phase)) services.wake_scheduler();
   return answer;
 }

@@ -44,6 +44,9 @@ Result<int> print_logs(Service& service, const std::string& name, bool is_follow
 
 Result<int> stop_job(Service& service, const std::string& name);
 
+// Takes a spot job's instance away, to see that the job goes on from its checkpoints.
+Result<int> interrupt_job(Service& service, const std::string& name);
+
 struct EnvironmentOptions {
   std::string file;    // environments.toml
   std::string folder;  // where they are built

@@ -73,6 +73,21 @@ Result<int> describe_job(Service& service, const std::string& name, bool as_json
   if (auto seconds = json::find_integer(job, "TrainingTimeInSeconds")) {
     fmt::print("seconds   {}\n", *seconds);
   }
+  if (const json::array* metrics = json::find_array(job, "FinalMetricDataList")) {
+    for (const json::value& metric : *metrics) {
+      fmt::print("metric    {} = {}\n", text_of(metric.get_object(), "MetricName"),
+                 json::serialize(*json::find(metric.get_object(), "Value")));
+    }
+  }
+  auto more = TRY(service.call("sagemaker", "Trainyard.DescribeTrainingJobNotices",
+                               {{"TrainingJobName", name}}));
+  if (auto attempt = json::find_integer(more, "Attempt"); attempt.value_or(1) > 1) {
+    fmt::print("attempt   {}\n", *attempt);
+  }
+  for (const std::string& notice :
+       json::find_texts(more, "Notices").value_or(std::vector<std::string>())) {
+    fmt::print("note      {}\n", notice);
+  }
   fmt::print("phases\n");
   if (const json::array* steps = json::find_array(job, "SecondaryStatusTransitions")) {
     for (const json::value& value : *steps) {
@@ -88,6 +103,16 @@ Result<int> stop_job(Service& service, const std::string& name) {
   TRY(service.call("sagemaker", "SageMaker.StopTrainingJob", {{"TrainingJobName", name}}));
   fmt::print(
       "stopping {}: its script gets SIGTERM and time to end; what is in /opt/ml/model is kept\n",
+      name);
+  return 0;
+}
+
+Result<int> interrupt_job(Service& service, const std::string& name) {
+  TRY(service.call("sagemaker", "Trainyard.InterruptTrainingJob", {{"TrainingJobName", name}}));
+  fmt::print(
+      "interrupting {}: its script gets SIGTERM and time to end, checkpoints go to S3, and the "
+      "next "
+      "attempt begins\n",
       name);
   return 0;
 }

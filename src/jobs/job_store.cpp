@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/random.hpp"
 #include "base/text.hpp"
 #include "db/statement.hpp"
 #include "db/transaction.hpp"
@@ -16,7 +17,8 @@ namespace {
 constexpr std::string_view kColumns =
     "name, arn, phase, created_ms, modified_ms, training_start_ms, training_end_ms, request, "
     "assignment, tags, failure_reason, has_artifacts, access_key, secret_key, session_token, "
-    "is_deleting, notices";
+    "is_deleting, notices, attempt, max_retries, max_wait_seconds, is_spot, is_interrupting, "
+    "is_over_max_wait";
 
 std::optional<Time> time_from(std::optional<int64_t> epoch_ms) {
   if (!epoch_ms) return std::nullopt;
@@ -40,14 +42,26 @@ Job read_job(const db::Statement& row) {
   job.credentials = {row.text(12), row.text(13), row.text(14)};
   job.is_deleting = row.integer(15) != 0;
   job.notices = row.text(16);
+  job.attempt = row.integer(17);
+  job.max_retries = row.integer(18);
+  job.max_wait_seconds = row.optional_integer(19);
+  job.is_spot = row.integer(20) != 0;
+  job.is_interrupting = row.integer(21) != 0;
+  job.is_over_max_wait = row.integer(22) != 0;
   return job;
 }
 
 Instance read_instance(const db::Statement& row) {
-  return {row.text(0), row.integer(1), row.text(2), row.text(3), row.text(4), row.integer(5)};
+  return {row.text(0),
+          row.integer(1),
+          row.text(2),
+          row.text(3),
+          row.text(4),
+          row.integer(5),
+          from_epoch_ms(row.integer(6))};
 }
 constexpr std::string_view kInstanceColumns =
-    "job, attempt, host, handle, report_token, acknowledged";
+    "job, attempt, host, handle, report_token, acknowledged, created_ms";
 
 // Without transitions.
 Result<Job> find_job(db::Database& database, const std::string& name) {
@@ -62,6 +76,28 @@ Result<> delete_marked(db::Database& database) {
   return database
       .prepare("DELETE FROM job WHERE is_deleting = 1 AND name NOT IN (SELECT job FROM instance)")
       .run();
+}
+
+// The old attempt's key and report tokens are worth nothing from here on.
+Result<> begin_next_attempt(db::Database& database, const Job& job, Time now) {
+  bool is_moved = TRY(move(database, job.name, {JobEvent::restarted, now, "", "", false}));
+  if (!is_moved) return {};
+  JobCredentials fresh = make_credentials();
+  auto update = database.prepare(
+      "UPDATE job SET attempt = attempt + 1, is_interrupting = 0, access_key = ?, secret_key = ?, "
+      "session_token = ? WHERE name = ?");
+  update.bind(fresh.access_key).bind(fresh.secret_key).bind(fresh.session_token);
+  return update.bind(job.name).run();
+}
+
+// RetryStrategy covers InternalServerError alone: contract.md B.1.
+Result<> fail_or_begin_again(db::Database& database, const Job& job, const Happening& failure) {
+  bool is_internal = failure.failure_reason.starts_with("InternalServerError");
+  bool can_retry =
+      is_internal && job.attempt <= job.max_retries && status_of(job) == JobStatus::in_progress;
+  if (can_retry) return begin_next_attempt(database, job, failure.time);
+  TRY(move(database, job.name, failure));
+  return {};
 }
 
 std::string_view column_of(SortBy sort_by) {
@@ -115,11 +151,18 @@ std::optional<JobEvent> job_event(const protocol::Event& event) {
       return JobEvent::stopped;
     case protocol::Outcome::max_runtime_exceeded:
       return JobEvent::max_runtime_exceeded;
+    case protocol::Outcome::interrupted:
+      return JobEvent::interrupted;
   }
   return std::nullopt;
 }
 
 }  // namespace
+
+JobCredentials make_credentials() {
+  return {"TYJK" + random_text(16, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"), random_hex(20),
+          random_hex(32)};
+}
 
 JobStatus status_of(const Job& job) {
   return job.is_deleting ? JobStatus::deleting : trainyard::status_of(job.phase);
@@ -138,12 +181,14 @@ Result<> JobStore::create(const NewJob& job) {
     if (TRY(taken.step())) return fail(Code::conflict, "{}", taken.text(0));
     auto insert = database.prepare(
         "INSERT INTO job (name, arn, phase, status, is_terminal, created_ms, modified_ms, request, "
-        "assignment, tags, notices, access_key, secret_key, session_token) "
-        "VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+        "assignment, tags, notices, max_retries, is_spot, max_wait_seconds, access_key, "
+        "secret_key, "
+        "session_token) VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     Time now = clock_.now();
     insert.bind(job.name).bind(job.arn).bind(trainyard::name(kFirstPhase));
     insert.bind(api_name(status_of(kFirstPhase))).bind(to_epoch_ms(now)).bind(to_epoch_ms(now));
     insert.bind(job.request).bind(job.assignment).bind(job.tags).bind(job.notices);
+    insert.bind(job.max_retries).bind(job.is_spot).bind(job.max_wait_seconds);
     insert.bind(job.credentials.access_key).bind(job.credentials.secret_key);
     TRY(insert.bind(job.credentials.session_token).run());
     TRY(begin_transitions(database, job.name, now));
@@ -281,6 +326,52 @@ Result<bool> JobStore::apply(const std::string& name, JobEvent event, const std:
   });
 }
 
+Result<> JobStore::fail_or_retry(const std::string& name, const std::string& failure_reason) {
+  return database_.with([&](db::Database& database) -> Result<> {
+    auto transaction = TRY(db::Transaction::begin(database));
+    Job job = TRY(find_job(database, name));
+    Happening failure{JobEvent::failed, clock_.now(), "", failure_reason, false};
+    TRY(fail_or_begin_again(database, job, failure));
+    return transaction.commit();
+  });
+}
+
+Result<> JobStore::interrupt(const std::string& name) {
+  return database_.with([&](db::Database& database) -> Result<> {
+    auto transaction = TRY(db::Transaction::begin(database));
+    Job job = TRY(find_job(database, name));
+    if (!job.is_spot) {
+      return fail(Code::invalid, "only jobs with EnableManagedSpotTraining can be interrupted");
+    }
+    if (!next(job.phase, JobEvent::interrupted) || job.phase == Phase::stopping) {
+      return fail(Code::invalid, "the training job is in status {}: there is nothing to interrupt",
+                  api_name(job.phase));
+    }
+    TRY(database.prepare("UPDATE job SET is_interrupting = 1 WHERE name = ?").bind(name).run());
+    return transaction.commit();
+  });
+}
+
+Result<> JobStore::restart(const std::string& name) {
+  return database_.with([&](db::Database& database) -> Result<> {
+    auto transaction = TRY(db::Transaction::begin(database));
+    TRY(begin_next_attempt(database, TRY(find_job(database, name)), clock_.now()));
+    return transaction.commit();
+  });
+}
+
+Result<> JobStore::exceed_max_wait(const std::string& name) {
+  return database_.with([&](db::Database& database) -> Result<> {
+    auto transaction = TRY(db::Transaction::begin(database));
+    auto row = database.prepare("SELECT 1 FROM instance WHERE job = ?");
+    bool has_instance = TRY(row.bind(name).step());
+    TRY(database.prepare("UPDATE job SET is_over_max_wait = 1 WHERE name = ?").bind(name).run());
+    JobEvent event = has_instance ? JobEvent::stop_requested : JobEvent::max_wait_time_exceeded;
+    TRY(move(database, name, {event, clock_.now(), "", "", false}));
+    return transaction.commit();
+  });
+}
+
 Result<std::optional<JobCredentials>> JobStore::find_credentials(const std::string& access_key) {
   return database_.with([&](db::Database& database) -> Result<std::optional<JobCredentials>> {
     auto row = database.prepare(
@@ -294,9 +385,9 @@ Result<std::optional<JobCredentials>> JobStore::find_credentials(const std::stri
 
 Result<> JobStore::add_instance(const Instance& instance) {
   return database_.with([&](db::Database& database) -> Result<> {
-    auto insert = database.prepare("INSERT INTO instance VALUES (?, ?, ?, ?, ?, 0)");
+    auto insert = database.prepare("INSERT INTO instance VALUES (?, ?, ?, ?, ?, 0, ?)");
     insert.bind(instance.job).bind(instance.attempt).bind(instance.host).bind(instance.handle);
-    return insert.bind(instance.report_token).run();
+    return insert.bind(instance.report_token).bind(to_epoch_ms(clock_.now())).run();
   });
 }
 
@@ -330,6 +421,14 @@ Result<std::vector<Instance>> JobStore::finished_instances() {
   });
 }
 
+Result<> JobStore::remove_instance(const Instance& instance) {
+  return database_.with([&](db::Database& database) -> Result<> {
+    auto remove =
+        database.prepare("DELETE FROM instance WHERE job = ? AND attempt = ? AND host = ?");
+    return remove.bind(instance.job).bind(instance.attempt).bind(instance.host).run();
+  });
+}
+
 Result<> JobStore::remove_instances(const std::string& job) {
   return database_.with([&](db::Database& database) -> Result<> {
     auto transaction = TRY(db::Transaction::begin(database));
@@ -349,6 +448,26 @@ Result<std::optional<Instance>> JobStore::find_instance(const std::string& repor
   });
 }
 
+Result<> JobStore::take_event(db::Database& database, const Instance& instance,
+                              const protocol::Event& event) {
+  Job job = TRY(find_job(database, instance.job));
+  if (instance.attempt != job.attempt) return {};  // it lost its place
+  Time time = std::min(from_epoch_ms(event.time_ms), clock_.now());
+  auto happened = job_event(event);
+  if (!happened) {
+    return event.message.empty() ? Result<>()
+                                 : set_message(database, job.name, event.message, time);
+  }
+  Happening happening{*happened, time, event.message, event.failure_reason, event.has_artifacts};
+  if (*happened == JobEvent::failed) return fail_or_begin_again(database, job, happening);
+  bool is_stopped = *happened == JobEvent::stopped || *happened == JobEvent::completed;
+  if (is_stopped && job.is_over_max_wait && status_of(job) == JobStatus::stopping) {
+    happening.event = JobEvent::max_wait_time_exceeded;
+  }
+  TRY(move(database, job.name, happening));
+  return {};
+}
+
 Result<int64_t> JobStore::take_events(const Instance& instance,
                                       const std::vector<protocol::Event>& events) {
   return database_.with([&](db::Database& database) -> Result<int64_t> {
@@ -361,13 +480,7 @@ Result<int64_t> JobStore::take_events(const Instance& instance,
     for (const protocol::Event& event : events) {
       if (event.sequence != acknowledged + 1) continue;
       acknowledged = event.sequence;
-      Time time = std::min(from_epoch_ms(event.time_ms), clock_.now());
-      if (auto happened = job_event(event)) {
-        TRY(move(database, instance.job,
-                 {*happened, time, event.message, event.failure_reason, event.has_artifacts}));
-      } else if (!event.message.empty()) {
-        TRY(set_message(database, instance.job, event.message, time));
-      }
+      TRY(take_event(database, instance, event));
     }
     auto update = database.prepare(
         "UPDATE instance SET acknowledged = ? WHERE job = ? AND attempt = ? AND host = ?");

@@ -35,6 +35,8 @@ struct JobCredentials {
   std::string session_token;
 };
 
+JobCredentials make_credentials();
+
 struct NewJob {
   std::string name;
   std::string arn;
@@ -43,6 +45,9 @@ struct NewJob {
   std::string tags;        // JSON list, as the client sent it
   JobCredentials credentials;
   std::string notices = "[]";  // JSON list of texts: what has no effect here
+  int64_t max_retries = 0;     // after an InternalServerError
+  bool is_spot = false;
+  std::optional<int64_t> max_wait_seconds = {};  // from creation to end, of a spot job
 };
 
 struct Job {
@@ -60,6 +65,12 @@ struct Job {
   bool has_artifacts = false;
   bool is_deleting = false;
   std::string notices;
+  int64_t attempt = 1;  // the one that counts; instances of others are obsolete
+  int64_t max_retries = 0;
+  std::optional<int64_t> max_wait_seconds;
+  bool is_spot = false;
+  bool is_interrupting = false;   // its instance is to be taken away
+  bool is_over_max_wait = false;  // the stop that is under way ends in MaxWaitTimeExceeded
   JobCredentials credentials;
   std::vector<Transition> transitions;  // only from find()
 };
@@ -74,6 +85,7 @@ struct Instance {
   std::string handle;  // empty: not started, or the start was not confirmed
   std::string report_token;
   int64_t acknowledged_sequence = 0;
+  Time created{};
 };
 
 enum class SortBy { name, created, status };
@@ -124,6 +136,18 @@ class JobStore {
   Result<bool> apply(const std::string& name, JobEvent event, const std::string& message = {},
                      const std::string& failure_reason = {});
 
+  // A failure that is not the job's own: the next attempt begins where retries are left, else the
+  // job fails with the reason.
+  Result<> fail_or_retry(const std::string& name, const std::string& failure_reason);
+
+  // A spot job's instance is to be taken away; `invalid` for other jobs and for one without a
+  // running attempt.
+  Result<> interrupt(const std::string& name);
+  // After an interruption: the next attempt, with credentials of its own.
+  Result<> restart(const std::string& name);
+  // The time of a spot job is over: stops it.
+  Result<> exceed_max_wait(const std::string& name);
+
   // A key that belongs to a job which is not terminal.
   Result<std::optional<JobCredentials>> find_credentials(const std::string& access_key);
 
@@ -133,6 +157,7 @@ class JobStore {
   // Of jobs that are terminal: to be removed.
   Result<std::vector<Instance>> finished_instances();
   Result<> remove_instances(const std::string& job);
+  Result<> remove_instance(const Instance& instance);
   Result<std::optional<Instance>> find_instance(const std::string& report_token);
 
   // Applies the events that are new to this instance, in order, in one transaction with the
@@ -140,6 +165,8 @@ class JobStore {
   Result<int64_t> take_events(const Instance& instance, const std::vector<protocol::Event>& events);
 
  private:
+  Result<> take_event(db::Database& database, const Instance& instance,
+                      const protocol::Event& event);
   Result<std::vector<Job>> select(const std::string& condition);
 
   JobStore(db::Database database, const Clock& clock)

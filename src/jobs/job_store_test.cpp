@@ -101,6 +101,81 @@ TEST_F(JobStoreTest, a_page_goes_on_where_it_ended_whatever_came_since) {
   EXPECT_EQ(rest.jobs[0].name, "a1");
 }
 
+class AttemptsTest : public JobStoreTest {
+ protected:
+  void SetUp() override {
+    JobStoreTest::SetUp();
+    NewJob job{"a", "arn", "{}", "{}", "[]", {"KEY-1", "s", "t"}, "[]", 1, true, 60};
+    ASSERT_TRUE(store_->create(job));
+    ASSERT_TRUE(store_->add_instance({"a", 1, "algo-1", "", "token-1", 0, {}}));
+  }
+  // Reports of the attempt's instance, one call each.
+  void report(const std::string& token, int64_t sequence, protocol::EventKind kind,
+              std::optional<protocol::Outcome> outcome = {}, const std::string& reason = {}) {
+    auto instance = store_->find_instance(token).value().value();
+    auto made = event(sequence, kind);
+    made.outcome = outcome;
+    made.failure_reason = reason;
+    EXPECT_EQ(store_->take_events(instance, {made}).value(), sequence);
+  }
+};
+
+TEST_F(AttemptsTest, an_internal_error_is_tried_again_with_other_keys) {
+  using protocol::EventKind;
+  report("token-1", 1, EventKind::downloading);
+  report("token-1", 2, EventKind::finished, protocol::Outcome::failed, "InternalServerError: x");
+  EXPECT_EQ(store_->find("a")->attempt, 2);
+  EXPECT_EQ(store_->find("a")->phase, Phase::starting);
+  EXPECT_FALSE(store_->find_credentials("KEY-1").value())
+      << "the old attempt cannot write any more";
+  EXPECT_TRUE(store_->find_credentials(store_->find("a")->credentials.access_key).value());
+  ASSERT_TRUE(store_->add_instance({"a", 2, "algo-1", "", "token-2", 0, {}}));
+  report("token-1", 3, EventKind::training);
+  EXPECT_EQ(store_->find("a")->phase, Phase::starting) << "it lost its place";
+  report("token-2", 1, EventKind::finished, protocol::Outcome::failed, "InternalServerError: y");
+  EXPECT_EQ(store_->find("a")->phase, Phase::failed) << "one retry was asked for";
+}
+
+TEST_F(AttemptsTest, the_jobs_own_failure_is_final) {
+  report("token-1", 1, protocol::EventKind::finished, protocol::Outcome::failed,
+         "AlgorithmError: x");
+  EXPECT_EQ(store_->find("a")->phase, Phase::failed);
+}
+
+TEST_F(AttemptsTest, an_interruption_leads_to_the_next_attempt) {
+  using protocol::EventKind;
+  ASSERT_TRUE(store_->interrupt("a"));
+  EXPECT_TRUE(store_->find("a")->is_interrupting);
+  report("token-1", 1, EventKind::downloading);
+  report("token-1", 2, EventKind::finished, protocol::Outcome::interrupted);
+  EXPECT_EQ(store_->find("a")->phase, Phase::interrupted);
+  ASSERT_TRUE(store_->restart("a"));
+  auto job = store_->find("a").value();
+  EXPECT_EQ(job.attempt, 2);
+  EXPECT_FALSE(job.is_interrupting);
+  EXPECT_EQ(trace("a"),
+            "Starting(Starting the training job) Downloading(Downloading input data) "
+            "Interrupted(Training job interrupted) Starting(Starting the training job)* ");
+}
+
+TEST_F(AttemptsTest, when_the_wait_is_over_the_job_stops) {
+  ASSERT_TRUE(store_->exceed_max_wait("a"));
+  EXPECT_EQ(store_->find("a")->phase, Phase::stopping) << "its script gets time to end";
+  report("token-1", 1, protocol::EventKind::finished, protocol::Outcome::stopped);
+  EXPECT_EQ(store_->find("a")->phase, Phase::max_wait_time_exceeded);
+  ASSERT_TRUE(create("b"));
+  ASSERT_TRUE(store_->exceed_max_wait("b"));
+  EXPECT_EQ(store_->find("b")->phase, Phase::max_wait_time_exceeded);
+}
+
+TEST_F(AttemptsTest, only_what_runs_on_spot_can_be_interrupted) {
+  ASSERT_TRUE(create("b"));
+  EXPECT_EQ(store_->interrupt("b").error().code, Code::invalid);
+  ASSERT_TRUE(store_->apply("a", JobEvent::failed));
+  EXPECT_EQ(store_->interrupt("a").error().code, Code::invalid);
+  EXPECT_EQ(store_->interrupt("none").error().code, Code::not_found);
+}
+
 TEST_F(JobStoreTest, listings_filter_sort_and_page) {
   for (const char* name : {"c1", "a2", "b3", "a4"}) ASSERT_TRUE(create(name));
   ASSERT_TRUE(store_->apply("b3", JobEvent::failed));

@@ -7,7 +7,7 @@
 
 namespace trainyard::jobs {
 
-inline constexpr std::array<std::string_view, 2> kMigrations = {
+inline constexpr std::array<std::string_view, 3> kMigrations = {
     R"sql(
 CREATE TABLE job (
   name           TEXT PRIMARY KEY,
@@ -54,6 +54,15 @@ CREATE TABLE instance (
     R"sql(
 ALTER TABLE job ADD COLUMN is_deleting INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job ADD COLUMN notices TEXT NOT NULL DEFAULT '[]';  -- JSON list of texts
+)sql",
+    R"sql(
+ALTER TABLE job ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE job ADD COLUMN max_retries INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN max_wait_seconds INTEGER;           -- of a spot job
+ALTER TABLE job ADD COLUMN is_spot INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN is_interrupting INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN is_over_max_wait INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE instance ADD COLUMN created_ms INTEGER NOT NULL DEFAULT 0;
 )sql"};
 
 }  // namespace trainyard::jobs

@@ -110,7 +110,7 @@ void add_jobs(CLI::App& app, const Defaults& defaults, Run& run) {
   });
 }
 
-void add_describe_logs_stop(CLI::App& app, const Defaults& defaults, Run& run) {
+void add_job_commands(CLI::App& app, const Defaults& defaults, Run& run) {
   using Use = Result<int> (*)(cli::Service&, const JobCommand&);
   auto add = [&](const char* name, const char* help, Use use) {
     auto options = std::make_shared<JobCommand>();
@@ -138,6 +138,12 @@ void add_describe_logs_stop(CLI::App& app, const Defaults& defaults, Run& run) {
   add("stop", "Stop a training job; its model so far is kept",
       [](cli::Service& service, const JobCommand& options) {
         return cli::stop_job(service, options.name);
+      });
+  add("interrupt",
+      "Take a spot job's instance away, as a spot interruption does; it goes on from its "
+      "checkpoints",
+      [](cli::Service& service, const JobCommand& options) {
+        return cli::interrupt_job(service, options.name);
       });
 }
 
@@ -176,7 +182,7 @@ void add_client_commands(CLI::App& app, const Defaults& defaults, Run& run) {
   add_env(app, defaults, run);
   add_train(app, defaults, run);
   add_jobs(app, defaults, run);
-  add_describe_logs_stop(app, defaults, run);
+  add_job_commands(app, defaults, run);
   add_environments(app, defaults, run);
 }
 

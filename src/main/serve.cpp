@@ -161,7 +161,7 @@ Result<> serve(const ServeOptions& options) {
   scheduling.max_running_jobs = options.max_running_jobs;
   scheduling.server.endpoint = endpoint;
   scheduling.server.region = account.region;
-  scheduler::Scheduler scheduler(scheduling, *jobs, engine);
+  scheduler::Scheduler scheduler(scheduling, *jobs, engine, clock);
   TRY(scheduler.recover());
   scheduler.start();
   awake = &scheduler;

@@ -27,6 +27,10 @@ constexpr std::string_view kStopped = "Training job stopped";
 constexpr std::string_view kMaxRuntime =
     "Training job runtime exceeded MaxRuntimeInSeconds provided";
 
+constexpr std::string_view kMaxWait = "Training job exceeded MaxWaitTimeInSeconds provided";
+constexpr std::string_view kInterrupted = "Training job interrupted";
+constexpr std::string_view kReplacing = "Launched instance was unhealthy, replacing it!";
+
 constexpr std::array kTable = {
     Row{Phase::starting, JobEvent::preparing, {Phase::starting, kPreparing}},
     Row{Phase::starting, JobEvent::downloading, {Phase::downloading, kDownloading}},
@@ -58,12 +62,39 @@ constexpr std::array kTable = {
         JobEvent::max_runtime_exceeded,
         {Phase::max_runtime_exceeded, kMaxRuntime}},
 
+    Row{Phase::stopping,
+        JobEvent::max_wait_time_exceeded,
+        {Phase::max_wait_time_exceeded, kMaxWait}},
+
     Row{Phase::uploading_stopped, JobEvent::completed, {Phase::stopped, kStopped}},
     Row{Phase::uploading_stopped, JobEvent::failed, {Phase::failed, kFailed}},
     Row{Phase::uploading_stopped, JobEvent::stopped, {Phase::stopped, kStopped}},
     Row{Phase::uploading_stopped,
         JobEvent::max_runtime_exceeded,
         {Phase::max_runtime_exceeded, kMaxRuntime}},
+    Row{Phase::uploading_stopped,
+        JobEvent::max_wait_time_exceeded,
+        {Phase::max_wait_time_exceeded, kMaxWait}},
+
+    // Managed spot (contract.md J.5), and RetryStrategy.
+    Row{Phase::starting, JobEvent::interrupted, {Phase::interrupted, kInterrupted}},
+    Row{Phase::downloading, JobEvent::interrupted, {Phase::interrupted, kInterrupted}},
+    Row{Phase::training, JobEvent::interrupted, {Phase::interrupted, kInterrupted}},
+    // Stopped while the interruption was under way: the stop wins.
+    Row{Phase::stopping, JobEvent::interrupted, {Phase::stopped, kStopped}},
+    Row{Phase::interrupted, JobEvent::restarted, {Phase::starting, kFirstMessage}},
+    Row{Phase::interrupted, JobEvent::stop_requested, {Phase::stopping, kStopping}},
+    Row{Phase::interrupted,
+        JobEvent::max_wait_time_exceeded,
+        {Phase::max_wait_time_exceeded, kMaxWait}},
+    Row{Phase::interrupted, JobEvent::failed, {Phase::failed, kFailed}},
+    Row{Phase::starting,
+        JobEvent::max_wait_time_exceeded,
+        {Phase::max_wait_time_exceeded, kMaxWait}},
+    Row{Phase::starting, JobEvent::restarted, {Phase::starting, kReplacing}},
+    Row{Phase::downloading, JobEvent::restarted, {Phase::starting, kReplacing}},
+    Row{Phase::training, JobEvent::restarted, {Phase::starting, kReplacing}},
+    Row{Phase::uploading, JobEvent::restarted, {Phase::starting, kReplacing}},
 };
 
 struct PhaseNames {
@@ -84,12 +115,23 @@ constexpr std::array kPhases = {
     PhaseNames{"failed", "Failed", JobStatus::failed},
     PhaseNames{"stopped", "Stopped", JobStatus::stopped},
     PhaseNames{"max_runtime_exceeded", "MaxRuntimeExceeded", JobStatus::stopped},
+    PhaseNames{"max_wait_time_exceeded", "MaxWaitTimeExceeded", JobStatus::stopped},
+    PhaseNames{"interrupted", "Interrupted", JobStatus::in_progress},
 };
 constexpr std::array<std::string_view, 6> kStatuses = {"InProgress", "Completed", "Failed",
                                                        "Stopping",   "Stopped",   "Deleting"};
-constexpr std::array<std::string_view, 9> kEvents = {
-    "preparing", "downloading", "training", "uploading",           "stop_requested",
-    "completed", "failed",      "stopped",  "max_runtime_exceeded"};
+constexpr std::array<std::string_view, 12> kEvents = {"preparing",
+                                                      "downloading",
+                                                      "training",
+                                                      "uploading",
+                                                      "stop_requested",
+                                                      "completed",
+                                                      "failed",
+                                                      "stopped",
+                                                      "max_runtime_exceeded",
+                                                      "max_wait_time_exceeded",
+                                                      "interrupted",
+                                                      "restarted"};
 
 const PhaseNames& names(Phase phase) {
   return kPhases[static_cast<size_t>(phase)];

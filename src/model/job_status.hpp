@@ -5,6 +5,8 @@
 //   starting -> downloading -> training -> uploading -> completed | failed
 //      |            |             |           |
 //      +------------+-------------+-----------+--> stopping -> uploading_stopped -> stopped
+//      ^            |             |
+//      +-- interrupted <----------+     and straight back to starting for a retry
 #pragma once
 
 #include <optional>
@@ -29,6 +31,8 @@ enum class Phase {
   failed,
   stopped,
   max_runtime_exceeded,
+  max_wait_time_exceeded,
+  interrupted,  // the instance was taken away; the next attempt follows
 };
 
 enum class JobEvent {
@@ -41,6 +45,9 @@ enum class JobEvent {
   failed,  // with a FailureReason
   stopped,
   max_runtime_exceeded,
+  max_wait_time_exceeded,  // a spot job's time is over
+  interrupted,             // a spot instance was taken away
+  restarted,               // the next attempt begins
 };
 
 struct Step {

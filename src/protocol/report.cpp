@@ -9,9 +9,9 @@ namespace {
 
 constexpr std::array<std::string_view, 7> kKinds = {
     "preparing", "downloading", "training", "progress", "stopping", "uploading", "finished"};
-constexpr std::array<std::string_view, 4> kOutcomes = {"completed", "failed", "stopped",
-                                                       "max_runtime_exceeded"};
-constexpr std::array<std::string_view, 3> kCommands = {"go_on", "stop", "obsolete"};
+constexpr std::array<std::string_view, 5> kOutcomes = {"completed", "failed", "stopped",
+                                                       "max_runtime_exceeded", "interrupted"};
+constexpr std::array<std::string_view, 4> kCommands = {"go_on", "stop", "obsolete", "interrupt"};
 
 template <class Enum, size_t N>
 Result<Enum> parse_word(const std::array<std::string_view, N>& words, std::string_view member,

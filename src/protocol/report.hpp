@@ -41,7 +41,7 @@ enum class EventKind {
   finished,     // the last event; `outcome` is set
 };
 
-enum class Outcome { completed, failed, stopped, max_runtime_exceeded };
+enum class Outcome { completed, failed, stopped, max_runtime_exceeded, interrupted };
 
 struct Event {
   int64_t sequence = 0;  // from 1, without gaps, per attempt and host
@@ -82,8 +82,9 @@ struct Report {
 
 enum class Command {
   go_on,
-  stop,      // StopTrainingJob: end the script with grace, upload, report
-  obsolete,  // the server has moved on: end everything, report nothing more
+  stop,       // StopTrainingJob: end the script with grace, upload, report
+  obsolete,   // the server has moved on: end everything, report nothing more
+  interrupt,  // the instance is taken away: end the script with grace, keep checkpoints, report
 };
 
 struct ReportAnswer {

@@ -2,8 +2,11 @@
 #include "sandbox/cgroup.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
+#include "base/process_tree.hpp"
 #include "base/text.hpp"
 
 namespace trainyard::sandbox {
@@ -63,6 +66,19 @@ Result<std::vector<std::string>> make_version_2(const std::string& name, const L
   return std::vector<std::string>{group.string()};
 }
 
+// False when the group had no processes.
+bool kill_members(const fs::path& group) {
+  bool is_any = false;
+  std::string text = read_file(group / "cgroup.procs").value_or("");
+  for (std::string_view line : split(text, '\n')) {
+    auto process = identify(static_cast<pid_t>(parse_unsigned(line).value_or(0)));
+    if (!process || !is_alive(*process)) continue;
+    send_signal(*process, SIGKILL);
+    is_any = true;
+  }
+  return is_any;
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> make_groups(const std::string& name, const Limits& limits) {
@@ -90,6 +106,17 @@ bool was_killed_for_memory(const std::vector<std::string>& groups) {
     }
   }
   return false;
+}
+
+void end_processes(const std::vector<std::string>& groups) {
+  constexpr int kPollMs = 5;
+  constexpr int kRounds = 2000;
+  for (int round = 0; round < kRounds; ++round) {
+    bool is_any = false;
+    for (const std::string& group : groups) is_any |= kill_members(group);
+    if (!is_any) return;
+    ::poll(nullptr, 0, kPollMs);
+  }
 }
 
 void remove_groups(const std::vector<std::string>& groups) {

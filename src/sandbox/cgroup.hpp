@@ -30,6 +30,9 @@ Result<> enter_groups(const std::vector<std::string>& groups);
 // Whether the kernel killed a process of the groups because the memory's limit was reached.
 bool was_killed_for_memory(const std::vector<std::string>& groups);
 
+// SIGKILL to every process of the groups until none is left; gives up after ten seconds.
+void end_processes(const std::vector<std::string>& groups);
+
 // Removes the groups once their processes have ended; nothing there is fine.
 void remove_groups(const std::vector<std::string>& groups);
 

@@ -70,6 +70,10 @@ void add_shown(Arguments& arguments, const Walls& walls) {
     add_parents(arguments, path);
     arguments.add("--bind", path.string(), path.string());
   }
+  for (const auto& [folder, shown_as] : walls.binds) {
+    add_parents(arguments, shown_as);
+    arguments.add("--bind", folder.string(), shown_as);
+  }
   for (const auto& [content, shown_as] : walls.files) {
     arguments.add("--ro-bind", content.string(), shown_as);
   }
@@ -80,7 +84,9 @@ void add_shown(Arguments& arguments, const Walls& walls) {
 std::vector<std::string> wrap(const Walls& walls, const std::vector<std::string>& command,
                               const std::string& working_dir) {
   Arguments arguments;
-  arguments.add("bwrap", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try");
+  // A supervisor that is killed takes the walls and all behind them with it.
+  arguments.add("bwrap", "--die-with-parent", "--unshare-pid", "--unshare-ipc", "--unshare-uts",
+                "--unshare-cgroup-try");
   if (!walls.host_name.empty()) arguments.add("--hostname", walls.host_name);
   if (!walls.has_network) arguments.add("--unshare-net");
   bool is_root = ::geteuid() == 0;

@@ -66,9 +66,18 @@ Result<> Scheduler::look() {
 }
 
 Result<> Scheduler::look_at(const jobs::Job& job, size_t& running) {
+  if (is_over_max_wait(job)) TRY(jobs_.exceed_max_wait(job.name));
   auto instances = TRY(jobs_.instances(job.name));
-  for (const jobs::Instance& instance : instances) TRY(watch(job, instance));
+  for (const jobs::Instance& instance : instances) {
+    bool has_lost_its_place = instance.attempt != job.attempt || job.phase == Phase::interrupted;
+    TRY(has_lost_its_place ? remove(instance) : watch(job, instance));
+  }
   if (!instances.empty()) return {};
+  if (job.phase == Phase::interrupted) {
+    TRY(jobs_.restart(job.name));
+    wake();
+    return {};
+  }
   if (status_of(job.phase) == JobStatus::stopping) {
     TRY(jobs_.apply(job.name, JobEvent::stopped));
     return {};
@@ -79,7 +88,7 @@ Result<> Scheduler::look_at(const jobs::Job& job, size_t& running) {
 }
 
 Result<> Scheduler::place(const jobs::Job& job) {
-  jobs::Instance instance{job.name, 1, "algo-1", "", random_hex(32), 0};
+  jobs::Instance instance{job.name, job.attempt, "algo-1", "", random_hex(32), 0, {}};
   TRY(jobs_.add_instance(instance));
   return watch(job, instance);
 }
@@ -97,8 +106,7 @@ Result<> Scheduler::watch(const jobs::Job& job, const jobs::Instance& instance) 
     }
     if (!started) {
       log::error("starting an instance", {{"job", job.name}, {"error", started.error().message}});
-      TRY(jobs_.apply(job.name, JobEvent::failed, "", std::string(kInternalError)));
-      return {};
+      return jobs_.fail_or_retry(job.name, std::string(kInternalError));
     }
     if (!instance.handle.empty()) log::warn("started a lost agent again", {{"job", job.name}});
     handle = *started;
@@ -106,6 +114,28 @@ Result<> Scheduler::watch(const jobs::Job& job, const jobs::Instance& instance) 
   }
   if (status_of(job.phase) == JobStatus::stopping) TRY(engine_.stop(handle));
   return {};
+}
+
+Result<> Scheduler::remove(const jobs::Instance& instance) {
+  if (!instance.handle.empty()) TRY(engine_.remove(engine::Handle{instance.handle}));
+  TRY(jobs_.remove_instance(instance));
+  wake();
+  return {};
+}
+
+bool Scheduler::is_over_max_wait(const jobs::Job& job) const {
+  return job.max_wait_seconds && status_of(job) == JobStatus::in_progress &&
+         clock_.now() - job.created >= std::chrono::seconds(*job.max_wait_seconds);
+}
+
+// MaxRuntimeInSeconds counts the time in Training of all attempts together: contract.md M 12.
+Result<int64_t> Scheduler::seconds_trained(const jobs::Job& job) const {
+  auto whole = TRY(jobs_.find(job.name));
+  std::chrono::milliseconds trained{0};
+  for (const jobs::Transition& step : whole.transitions) {
+    if (step.phase == Phase::training && step.end) trained += *step.end - step.start;
+  }
+  return std::chrono::floor<std::chrono::seconds>(trained).count();
 }
 
 Result<> Scheduler::clean_up() {
@@ -120,6 +150,10 @@ Result<protocol::Assignment> Scheduler::assignment_of(const jobs::Job& job,
                                                       const jobs::Instance& instance) const {
   auto assignment = TRY(protocol::parse_assignment(TRY(json::parse_object(job.assignment))));
   assignment.attempt = instance.attempt;
+  if (instance.attempt > 1) {
+    int64_t left = assignment.max_runtime_seconds - TRY(seconds_trained(job));
+    assignment.max_runtime_seconds = std::max<int64_t>(left, 1);
+  }
   assignment.host = instance.host;
   assignment.server = options_.server;
   assignment.server.access_key = job.credentials.access_key;

@@ -23,8 +23,9 @@ struct SchedulerOptions {
 class Scheduler {
  public:
   // The references must outlive the scheduler.
-  Scheduler(SchedulerOptions options, jobs::JobStore& jobs, engine::Engine& engine)
-      : options_(std::move(options)), jobs_(jobs), engine_(engine) {}
+  Scheduler(SchedulerOptions options, jobs::JobStore& jobs, engine::Engine& engine,
+            const Clock& clock)
+      : options_(std::move(options)), jobs_(jobs), engine_(engine), clock_(clock) {}
 
   // Removes instances that no job knows. Call it before start(), once.
   Result<> recover();
@@ -41,13 +42,17 @@ class Scheduler {
   Result<> look_at(const jobs::Job& job, size_t& running);
   Result<> place(const jobs::Job& job);
   Result<> watch(const jobs::Job& job, const jobs::Instance& instance);
+  Result<> remove(const jobs::Instance& instance);
   Result<> clean_up();
+  bool is_over_max_wait(const jobs::Job& job) const;
+  Result<int64_t> seconds_trained(const jobs::Job& job) const;
   Result<protocol::Assignment> assignment_of(const jobs::Job& job,
                                              const jobs::Instance& instance) const;
 
   SchedulerOptions options_;
   jobs::JobStore& jobs_;
   engine::Engine& engine_;
+  const Clock& clock_;
   Guarded<bool> is_awake_;
   std::jthread thread_;
 };

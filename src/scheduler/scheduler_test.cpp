@@ -15,7 +15,7 @@ class SchedulerTest : public testing::Test {
     jobs_ = jobs::JobStore::open(folder_ / "server.db", clock_).value();
     SchedulerOptions options;
     options.max_running_jobs = 2;
-    scheduler_ = std::make_unique<Scheduler>(options, *jobs_, engine_);
+    scheduler_ = std::make_unique<Scheduler>(options, *jobs_, engine_, clock_);
   }
   void TearDown() override {
     jobs_.reset();

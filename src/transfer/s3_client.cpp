@@ -201,6 +201,11 @@ Result<> S3Client::upload(const fs::path& path, const S3Uri& object, const OnByt
   }
 }
 
+Result<> S3Client::remove(const S3Uri& object) {
+  TRY(send("DELETE", object, "", {}));
+  return {};
+}
+
 Result<> S3Client::create_bucket(const std::string& bucket) {
   auto made = send("PUT", {bucket, ""}, "", {});
   bool exists = !made && made.error().message.find("BucketAlreadyOwnedByYou") != std::string::npos;

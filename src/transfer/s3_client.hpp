@@ -50,6 +50,8 @@ class S3Client {
   Result<> upload(const fs::path& path, const S3Uri& object, const OnBytes& on_bytes = {});
   Result<> upload_bytes(std::string_view bytes, const S3Uri& object);
 
+  Result<> remove(const S3Uri& object);  // nothing there is fine
+
   Result<> create_bucket(const std::string& bucket);  // one that exists is fine
 
  private:

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import time
 
 import botocore.session
 import pytest
@@ -74,7 +75,7 @@ def watched(service):
 
 def test_every_answer_is_what_the_model_says(jobs, watched):
     watch, findings, seen = watched
-    sagemaker, logs = watch("sagemaker"), watch("logs")
+    sagemaker, logs, cloudwatch = watch("sagemaker"), watch("logs"), watch("cloudwatch")
     uri = f"s3://{jobs.bucket}/train/"
     jobs.s3.put_object(Bucket=jobs.bucket, Key="train/a", Body=b"a")
     everything = dict(
@@ -91,6 +92,8 @@ def test_every_answer_is_what_the_model_says(jobs, watched):
         InfraCheckConfig={"EnableInfraCheck": False}, SessionChainingConfig={"EnableSessionTagChaining": False},
         AlgorithmSpecification={"TrainingImage": jobs.image, "TrainingInputMode": "File",
                                 "MetricDefinitions": [{"Name": "loss", "Regex": "loss=([0-9.]+)"}]})
+    series = {"Namespace": "/aws/sagemaker/TrainingJobs", "MetricName": "loss"}
+    hour = {"StartTime": time.time() - 3600, "EndTime": time.time() + 3600}
     for script, request in (("print('loss=0.5')", everything), ("raise ValueError(1)", {})):
         name = jobs.start(script, **request)
         jobs.wait(name)
@@ -107,6 +110,11 @@ def test_every_answer_is_what_the_model_says(jobs, watched):
         stream = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=name)["logStreams"][0]
         logs.get_log_events(logGroupName=group, logStreamName=stream["logStreamName"])
         logs.filter_log_events(logGroupName=group, logStreamNamePrefix=name)
+        dimensions = [{"Name": "TrainingJobName", "Value": name}]
+        cloudwatch.get_metric_statistics(Period=60, Statistics=["Average"], Dimensions=dimensions, **hour, **series)
+        cloudwatch.get_metric_data(MetricDataQueries=[{"Id": "a", "MetricStat": {
+            "Metric": {"Dimensions": dimensions, **series}, "Period": 60, "Stat": "Sum"}}], **hour)
+        cloudwatch.list_metrics(Dimensions=dimensions)
     assert not findings
     # Create goes through the fixture's own client; Stop and Delete answer with an empty body.
     assert set(DISPATCHED) - seen <= {"CreateTrainingJob", "StopTrainingJob", "DeleteTrainingJob"}

@@ -154,10 +154,8 @@ def test_the_job_has_its_own_s3_credentials(jobs):
 
 def test_what_is_not_done_yet_is_said_in_the_log(jobs):
     jobs.s3.put_object(Bucket=jobs.bucket, Key="d/a", Body=b"x")
-    name = jobs.start("print(open('/opt/ml/input/data/c/a').read())", CheckpointConfig={
-        "S3Uri": f"s3://{jobs.bucket}/checkpoints"}, InputDataConfig=[{
-            "ChannelName": "c", "InputMode": "FastFile", "DataSource": {"S3DataSource": {
-                "S3DataType": "S3Prefix", "S3Uri": f"s3://{jobs.bucket}/d/"}}}])
+    name = jobs.start("print(open('/opt/ml/input/data/c/a').read())", InputDataConfig=[{
+        "ChannelName": "c", "InputMode": "FastFile", "DataSource": {"S3DataSource": {
+            "S3DataType": "S3Prefix", "S3Uri": f"s3://{jobs.bucket}/d/"}}}])
     assert jobs.wait(name)["TrainingJobStatus"] == "Completed", jobs.lines(name)
-    text = "\n".join(jobs.lines(name))
-    assert "checkpoints are not synced" in text and "FastFile is downloaded" in text
+    assert "FastFile is downloaded" in "\n".join(jobs.lines(name))

@@ -98,8 +98,12 @@ class Model {
     }
   }
 
-  // The model of today lets a job without instances pass, for jobs that we do not run.
+  // Operations of our own have requests like others. The model of today lets a job without
+  // instances pass, for jobs that we do not run.
   void add_own_rules() {
+    for (const char* operation : {"InterruptTrainingJob", "DescribeTrainingJobNotices"}) {
+      inputs_[operation] = shape_of("DescribeTrainingJobRequest");
+    }
     for (Member& member : shape_of("CreateTrainingJobRequest")->members) {
       member.is_required |= member.name == "AlgorithmSpecification" ||
                             member.name == "ResourceConfig" || member.name == "StoppingCondition";

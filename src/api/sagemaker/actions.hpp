@@ -21,6 +21,11 @@ JsonReply list_tags(const Services& services, const json::object& request);
 JsonReply delete_tags(const Services& services, const json::object& request);
 JsonReply batch_put_metrics(const Services& services, const json::object& request);
 
+// Our own, for the command line. Takes a spot job's instance away, as AWS does when it needs it.
+JsonReply interrupt_training_job(const Services& services, const json::object& request);
+// {"Notices":[…],"Attempt":2}: what Describe has no member for.
+JsonReply describe_notices(const Services& services, const json::object& request);
+
 // DescribeTrainingJob's answer.
 Result<json::object> describe(const Services& services, const jobs::Job& job);
 

@@ -2,7 +2,6 @@
 #include "api/sagemaker/actions.hpp"
 #include "api/sagemaker/create_request.hpp"
 #include "api/sagemaker/notices.hpp"
-#include "base/random.hpp"
 #include "base/text.hpp"
 #include "model/s3_uri.hpp"
 
@@ -29,9 +28,16 @@ std::optional<aws::Fault> check_data(const Services& services, const protocol::A
   return std::nullopt;
 }
 
-jobs::JobCredentials make_credentials() {
-  return {"TYJK" + random_text(16, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"), random_hex(20),
-          random_hex(32)};
+void fill_retries(jobs::NewJob& job, const json::object& request) {
+  const json::object* retry = json::find_object(request, "RetryStrategy");
+  const json::object* stopping = json::find_object(request, "StoppingCondition");
+  if (retry != nullptr) {
+    job.max_retries = json::find_integer(*retry, "MaximumRetryAttempts").value_or(0);
+  }
+  job.is_spot = json::find_bool(request, "EnableManagedSpotTraining").value_or(false);
+  if (job.is_spot && stopping != nullptr) {
+    job.max_wait_seconds = json::find_integer(*stopping, "MaxWaitTimeInSeconds");
+  }
 }
 
 }  // namespace
@@ -66,7 +72,8 @@ JsonReply create_training_job(const Services& services, const json::object& requ
   job.assignment = json::serialize(to_json(assignment));
   job.tags = tags == nullptr ? "[]" : json::serialize(*tags);
   job.notices = json::serialize(json::to_array(assignment.notices));
-  job.credentials = make_credentials();
+  job.credentials = jobs::make_credentials();
+  fill_retries(job, request);
   auto created = services.jobs.create(job);
   if (!created && created.error().code == Code::conflict) return name_in_use(arn);
   if (!created) return refuse_json(created.error());

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
 #include "api/model/api_model.hpp"
 #include "api/sagemaker/actions.hpp"
 #include "base/text.hpp"
@@ -78,6 +80,23 @@ json::array transitions_of(const jobs::Job& job) {
   return list;
 }
 
+// From an interruption to the next Downloading nothing is billed: contract.md M 22.
+int64_t seconds_without_instance(const jobs::Job& job) {
+  std::chrono::milliseconds total{0};
+  bool is_away = false;
+  Time since;
+  for (const jobs::Transition& step : job.transitions) {
+    if (step.phase == Phase::interrupted) {
+      is_away = true;
+      since = step.start;
+    }
+    bool is_back = step.phase == Phase::downloading || is_terminal(step.phase);
+    if (!std::exchange(is_away, is_away && !is_back) || !is_back) continue;
+    total += step.start - since;
+  }
+  return std::chrono::ceil<std::chrono::seconds>(total).count();
+}
+
 void add_times(json::object& document, const jobs::Job& job) {
   document["CreationTime"] = to_timestamp(job.created);
   document["LastModifiedTime"] = to_timestamp(job.modified);
@@ -88,7 +107,7 @@ void add_times(json::object& document, const jobs::Job& job) {
         std::chrono::duration_cast<std::chrono::seconds>(*job.training_end - *job.training_start)
             .count();
     document["TrainingTimeInSeconds"] = seconds;
-    document["BillableTimeInSeconds"] = seconds;
+    document["BillableTimeInSeconds"] = seconds - seconds_without_instance(job);
   }
 }
 
