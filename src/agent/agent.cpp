@@ -21,6 +21,8 @@ namespace {
 using protocol::EventKind;
 using protocol::Outcome;
 
+constexpr size_t kMaxDiagnosis = 16 << 10;
+
 // From nothing to the script's start. An agent that was killed on the way begins again.
 Result<> get_ready(Context& context) {
   TRY(prepare(context));
@@ -81,7 +83,8 @@ Result<> travel(Context& context) {
   TRY(journal.add(EventKind::uploading));
   auto uploaded = upload(context);
   if (!ran) {
-    return journal.finish(Outcome::failed, as_failure_reason(ran.error()), uploaded.has_value());
+    return journal.finish(Outcome::failed, as_failure_reason(ran.error()), uploaded.has_value(),
+                          cut_middle(context.diagnosis, kMaxDiagnosis));
   }
   if (!uploaded) return journal.finish(Outcome::failed, as_failure_reason(uploaded.error()), false);
   if (context.is_stopped_by_time) {

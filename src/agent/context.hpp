@@ -34,6 +34,7 @@ struct Context {
   environments::Environment environment{};
   fs::path layer{};  // the job's own virtual environment
   bool is_stopped_by_time = false;
+  std::string diagnosis{};                        // of a script that failed, for people
   std::atomic<bool> is_interrupted = false;       // the instance is taken away; set before `stop`
   std::shared_ptr<Checkpoints> checkpoints = {};  // null: the job has no CheckpointConfig
 

@@ -4,43 +4,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <vector>
 
+#include "agent/traceback.hpp"
 #include "base/text.hpp"
 
 namespace trainyard::agent {
 
-namespace {
-
-// "ValueError: …", "tensorflow.python.framework.errors_impl.InvalidArgumentError: …",
-// "KeyboardInterrupt"
-bool begins_with_exception(std::string_view line) {
-  size_t end = 0;
-  while (end < line.size() && (std::isalnum(static_cast<unsigned char>(line[end])) ||
-                               line[end] == '_' || line[end] == '.')) {
-    ++end;
-  }
-  std::string_view name = line.substr(0, end);
-  bool ends_well = end == line.size() || line[end] == ':';
-  constexpr std::array<std::string_view, 5> kEndings = {"Error", "Exception", "Interrupt", "Exit",
-                                                        "Iteration"};
-  bool is_exception = std::any_of(kEndings.begin(), kEndings.end(),
-                                  [&](std::string_view ending) { return name.ends_with(ending); });
-  return ends_well && is_exception;
-}
-
-}  // namespace
-
 std::string error_message_in(std::string_view output) {
+  constexpr size_t kTail = 10;
+  if (auto error = find_python_error(output)) return error->message;
   output = trim(output);
   auto lines = split(output, '\n');
-  auto last = std::find_if(lines.rbegin(), lines.rend(), begins_with_exception);
-  constexpr size_t kTail = 10;
-  size_t from = last != lines.rend() ? static_cast<size_t>(lines.rend() - last) - 1
-                                     : lines.size() - std::min(kTail, lines.size());
   std::string message;
-  for (size_t i = from; i < lines.size(); ++i) {
+  for (size_t i = lines.size() - std::min(kTail, lines.size()); i < lines.size(); ++i) {
     message += (message.empty() ? "" : "\n") + std::string(lines[i]);
   }
   return to_valid_utf8(message);

@@ -9,8 +9,8 @@ namespace trainyard::agent {
 
 constexpr size_t kMaxFailureReason = 1024;
 
-// The script's own error out of its output: the last line that begins with the name of an
-// exception, with what follows; else the output's last lines.
+// A program's own error out of its output: the last Python exception with what follows, else the
+// output's last lines.
 std::string error_message_in(std::string_view output);
 
 // The text of /opt/ml/output/failure that the toolkit writes for a script with that exit code.

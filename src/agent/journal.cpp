@@ -29,12 +29,13 @@ Result<> Journal::add(protocol::EventKind kind, const std::string& message) {
 }
 
 Result<> Journal::finish(protocol::Outcome outcome, const std::string& failure_reason,
-                         bool has_artifacts) {
+                         bool has_artifacts, const std::string& diagnosis) {
   protocol::Event event;
   event.kind = protocol::EventKind::finished;
   event.outcome = outcome;
   event.failure_reason = failure_reason;
   event.has_artifacts = has_artifacts;
+  event.diagnosis = diagnosis;
   return append(std::move(event));
 }
 

@@ -22,7 +22,8 @@ class Journal {
 
   // Appends an event, durably, and tells the listener. An error is that of the disk.
   Result<> add(protocol::EventKind kind, const std::string& message = {});
-  Result<> finish(protocol::Outcome outcome, const std::string& failure_reason, bool has_artifacts);
+  Result<> finish(protocol::Outcome outcome, const std::string& failure_reason, bool has_artifacts,
+                  const std::string& diagnosis = {});
 
   std::vector<protocol::Event> events_after(int64_t sequence) const;
   bool has(protocol::EventKind kind) const;

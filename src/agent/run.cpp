@@ -4,6 +4,7 @@
 
 #include "agent/checkpoints.hpp"
 #include "agent/child.hpp"
+#include "agent/evidence.hpp"
 #include "agent/failure.hpp"
 #include "agent/script.hpp"
 #include "agent/stages.hpp"
@@ -62,20 +63,6 @@ Time deadline_of(const Context& context) {
   return begin + std::chrono::seconds(context.assignment.max_runtime_seconds);
 }
 
-// The last 512 KiB that the script printed.
-std::string output_tail(const Context& context) {
-  constexpr uint64_t kTail = 512 << 10;
-  std::error_code error;
-  uint64_t size = fs::file_size(context.log_file(), error);
-  auto begin = static_cast<uint64_t>(context.journal.script_offset());
-  if (size > begin + kTail) begin = size - kTail;
-  std::string text(size > begin ? size - begin : 0, '\0');
-  auto file = open_file(context.log_file(), O_RDONLY);
-  auto count = file ? read_at(file->get(), text, begin) : Result<size_t>(0);
-  text.resize(count.value_or(0));
-  return text;
-}
-
 // /opt/ml/output/failure: of the script's making, so never through a link, never all of a huge one.
 std::string read_failure_file(const Context& context) {
   auto path = path_without_links(context.ml, "output/failure");
@@ -95,15 +82,16 @@ void write_output(const Context& context, const char* name, std::string_view tex
   if (folder) static_cast<void>(write_file_atomically(*folder / name, text));
 }
 
-std::string failure_reason(const Context& context, const Plan& plan, int exit_code) {
+std::string failure_reason(Context& context, const Plan& plan, int exit_code) {
   std::string own = read_failure_file(context);
+  Diagnosis diagnosis = diagnose(gather_evidence(context, exit_code));
+  context.diagnosis = diagnosis.text();
+  if (!diagnosis.advice.empty()) context.say("Advice: " + diagnosis.advice + ".");
   if (!plan.is_script_mode) return algorithm_failure(own, exit_code);
   // The toolkit ends with 1 for whatever the script ended with: contract.md G.8.
   if (!own.empty()) return algorithm_failure(own, 1);
-  std::string message = memory_evidence(context);
-  if (message.empty()) message = error_message_in(output_tail(context));
-  std::string text =
-      failure_text("ExecuteUserScriptError", exit_code, message, shell_quoted(plan.command));
+  std::string text = failure_text("ExecuteUserScriptError", exit_code, diagnosis.detail,
+                                  shell_quoted(plan.command));
   write_output(context, "failure", text);
   return algorithm_failure(text, 1);
 }

@@ -106,9 +106,11 @@ TEST(Script, the_kind_of_program_decides_how_it_starts) {
 }
 
 TEST(Failure, the_last_exception_of_the_output_is_the_message) {
-  EXPECT_EQ(error_message_in("Traceback (most recent call last):\n  File \"x\"\n"
-                             "ValueError: first\n\nDuring handling…\nKeyError: 'second'\n"),
-            "KeyError: 'second'");
+  EXPECT_EQ(
+      error_message_in("Traceback (most recent call last):\n  File \"x\"\n"
+                       "ValueError: first\n\nDuring handling of the above exception, "
+                       "another…\n\nTraceback (most recent call last):\nKeyError: 'second'\n"),
+      "KeyError: 'second'");
   EXPECT_EQ(error_message_in("a.b.errors_impl.InvalidArgumentError: shapes\n  more\n"),
             "a.b.errors_impl.InvalidArgumentError: shapes\n  more");
   EXPECT_EQ(error_message_in("Segmentation fault"), "Segmentation fault");

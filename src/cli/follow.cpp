@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <chrono>
+#include <map>
 #include <thread>
 
 #include "cli/commands.hpp"
@@ -10,45 +11,50 @@ namespace {
 
 constexpr std::string_view kLogGroup = "/aws/sagemaker/TrainingJobs";
 
-// Prints what is new in a job's streams.
+// Prints what is new in a job's streams: one for each instance of each attempt.
 class LogReader {
  public:
   LogReader(Service& service, const std::string& job) : service_(service), job_(job) {}
 
   Result<> print_new() {
-    if (stream_.empty()) TRY(find_stream());
-    while (!stream_.empty()) {
-      json::object request{
-          {"logGroupName", kLogGroup}, {"logStreamName", stream_}, {"startFromHead", true}};
-      if (!token_.empty()) request["nextToken"] = token_;
-      auto answer = TRY(service_.call("logs", "Logs_20140328.GetLogEvents", request));
-      token_ = json::find_string(answer, "nextForwardToken").value_or("");
-      const json::array* events = json::find_array(answer, "events");
-      if (events == nullptr || events->empty()) break;
-      for (const json::value& event : *events) {
-        fmt::print("{}\n", json::find_string(event.get_object(), "message").value_or(""));
-      }
-    }
+    TRY(find_streams());
+    for (auto& [stream, token] : tokens_) TRY(print_new(stream, token));
     std::fflush(stdout);
     return {};
   }
 
  private:
-  Result<> find_stream() {
+  Result<> print_new(const std::string& stream, std::string& token) {
+    for (;;) {
+      json::object request{
+          {"logGroupName", kLogGroup}, {"logStreamName", stream}, {"startFromHead", true}};
+      if (!token.empty()) request["nextToken"] = token;
+      auto answer = TRY(service_.call("logs", "Logs_20140328.GetLogEvents", request));
+      token = json::find_string(answer, "nextForwardToken").value_or("");
+      const json::array* events = json::find_array(answer, "events");
+      if (events == nullptr || events->empty()) return {};
+      for (const json::value& event : *events) {
+        fmt::print("{}\n", json::find_string(event.get_object(), "message").value_or(""));
+      }
+    }
+  }
+
+  Result<> find_streams() {
     json::object request{{"logGroupName", kLogGroup}, {"logStreamNamePrefix", job_ + "/"}};
     auto answer = service_.call("logs", "Logs_20140328.DescribeLogStreams", request);
     if (!answer && answer.error().code == Code::not_found) return {};
     if (!answer) return Failure(answer.error());
     const json::array* streams = json::find_array(*answer, "logStreams");
-    if (streams == nullptr || streams->empty()) return {};
-    stream_ = json::find_string((*streams)[0].get_object(), "logStreamName").value_or("");
+    for (size_t i = 0; streams != nullptr && i < streams->size(); ++i) {
+      tokens_.try_emplace(
+          json::find_string((*streams)[i].get_object(), "logStreamName").value_or(""));
+    }
     return {};
   }
 
   Service& service_;
   std::string job_;
-  std::string stream_;
-  std::string token_;
+  std::map<std::string, std::string> tokens_;  // by stream, in the order of attempts
 };
 
 bool is_terminal(std::string_view status) {

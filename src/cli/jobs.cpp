@@ -84,6 +84,10 @@ Result<int> describe_job(Service& service, const std::string& name, bool as_json
   if (auto attempt = json::find_integer(more, "Attempt"); attempt.value_or(1) > 1) {
     fmt::print("attempt   {}\n", *attempt);
   }
+  std::string diagnosis = text_of(more, "Diagnosis");
+  if (!diagnosis.empty()) {
+    fmt::print("why       {}\n", replace_all(diagnosis, "\n", "\n          "));
+  }
   for (const std::string& notice :
        json::find_texts(more, "Notices").value_or(std::vector<std::string>())) {
     fmt::print("note      {}\n", notice);

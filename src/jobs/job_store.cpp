@@ -18,7 +18,7 @@ constexpr std::string_view kColumns =
     "name, arn, phase, created_ms, modified_ms, training_start_ms, training_end_ms, request, "
     "assignment, tags, failure_reason, has_artifacts, access_key, secret_key, session_token, "
     "is_deleting, notices, attempt, max_retries, max_wait_seconds, is_spot, is_interrupting, "
-    "is_over_max_wait";
+    "is_over_max_wait, diagnosis";
 
 std::optional<Time> time_from(std::optional<int64_t> epoch_ms) {
   if (!epoch_ms) return std::nullopt;
@@ -48,6 +48,7 @@ Job read_job(const db::Statement& row) {
   job.is_spot = row.integer(20) != 0;
   job.is_interrupting = row.integer(21) != 0;
   job.is_over_max_wait = row.integer(22) != 0;
+  job.diagnosis = row.text(23);
   return job;
 }
 
@@ -458,7 +459,8 @@ Result<> JobStore::take_event(db::Database& database, const Instance& instance,
     return event.message.empty() ? Result<>()
                                  : set_message(database, job.name, event.message, time);
   }
-  Happening happening{*happened, time, event.message, event.failure_reason, event.has_artifacts};
+  Happening happening{*happened,           time,           event.message, event.failure_reason,
+                      event.has_artifacts, event.diagnosis};
   if (*happened == JobEvent::failed) return fail_or_begin_again(database, job, happening);
   bool is_stopped = *happened == JobEvent::stopped || *happened == JobEvent::completed;
   if (is_stopped && job.is_over_max_wait && status_of(job) == JobStatus::stopping) {

@@ -62,6 +62,7 @@ struct Job {
   std::string assignment;
   std::string tags;
   std::string failure_reason;  // empty: none
+  std::string diagnosis;       // all that is known about the failure; empty: none
   bool has_artifacts = false;
   bool is_deleting = false;
   std::string notices;

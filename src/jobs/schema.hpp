@@ -7,7 +7,7 @@
 
 namespace trainyard::jobs {
 
-inline constexpr std::array<std::string_view, 3> kMigrations = {
+inline constexpr std::array<std::string_view, 4> kMigrations = {
     R"sql(
 CREATE TABLE job (
   name           TEXT PRIMARY KEY,
@@ -63,6 +63,9 @@ ALTER TABLE job ADD COLUMN is_spot INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job ADD COLUMN is_interrupting INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job ADD COLUMN is_over_max_wait INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE instance ADD COLUMN created_ms INTEGER NOT NULL DEFAULT 0;
+)sql",
+    R"sql(
+ALTER TABLE job ADD COLUMN diagnosis TEXT NOT NULL DEFAULT '';
 )sql"};
 
 }  // namespace trainyard::jobs

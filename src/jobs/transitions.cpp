@@ -73,11 +73,12 @@ Result<bool> move(db::Database& database, const std::string& job, const Happenin
   TRY(append(database, job, at.number + 1, step->phase, time_ms, message));
   TRY(update_job(database, job, step->phase, time_ms));
   if (is_terminal(step->phase)) {
-    auto finish =
-        database.prepare("UPDATE job SET failure_reason = ?, has_artifacts = ? WHERE name = ?");
+    auto finish = database.prepare(
+        "UPDATE job SET failure_reason = ?, diagnosis = ?, has_artifacts = ? WHERE name = ?");
     // A stopped job has no FailureReason, whatever its script said while it ended.
     bool is_failed = step->phase == Phase::failed;
     finish.bind(is_failed ? happening.failure_reason : std::string());
+    finish.bind(is_failed ? happening.diagnosis : std::string());
     TRY(finish.bind(happening.has_artifacts).bind(job).run());
   }
   return true;

@@ -16,6 +16,7 @@ struct Happening {
   std::string message;  // empty: the table's
   std::string failure_reason;
   bool has_artifacts = false;
+  std::string diagnosis = {};
 };
 
 // Appends the first transition. Requires: a transaction, a new job row.

@@ -69,6 +69,7 @@ json::object to_json(const Event& event) {
     document["outcome"] = word_of(kOutcomes, *event.outcome);
     document["failure_reason"] = event.failure_reason;
     document["has_artifacts"] = event.has_artifacts;
+    if (!event.diagnosis.empty()) document["diagnosis"] = event.diagnosis;
   }
   return document;
 }
@@ -113,6 +114,7 @@ Result<Event> parse_event(const json::object& document) {
     std::string word = TRY(json::get_string(document, "outcome"));
     event.outcome = TRY(parse_word<Outcome>(kOutcomes, "outcome", word));
     event.failure_reason = json::find_string(document, "failure_reason").value_or("");
+    event.diagnosis = json::find_string(document, "diagnosis").value_or("");
     event.has_artifacts = json::find_bool(document, "has_artifacts").value_or(false);
   }
   return event;

@@ -51,6 +51,7 @@ struct Event {
   std::optional<Outcome> outcome;  // of `finished`
   std::string failure_reason;      // of Outcome::failed: "AlgorithmError: …", at most 1,024 bytes
   bool has_artifacts = false;      // of `finished`: model.tar.gz was uploaded
+  std::string diagnosis{};         // of Outcome::failed: all that is known about why, for people
 };
 
 struct LogLine {

@@ -17,7 +17,7 @@ def reason(jobs, script, **options):
 def test_an_exception_is_quoted(jobs):
     text = reason(jobs, "raise ValueError('bad learning rate')")
     assert text.startswith('AlgorithmError: ExecuteUserScriptError:\nExitCode 1\n'
-                           'ErrorMessage "ValueError: bad learning rate"\nCommand "')
+                           'ErrorMessage "ValueError: bad learning rate (train.py:1 in <module>)"\nCommand "')
     assert text.endswith('train.py", exit code: 1')
 
 

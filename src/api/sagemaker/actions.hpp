@@ -23,7 +23,7 @@ JsonReply batch_put_metrics(const Services& services, const json::object& reques
 
 // Our own, for the command line. Takes a spot job's instance away, as AWS does when it needs it.
 JsonReply interrupt_training_job(const Services& services, const json::object& request);
-// {"Notices":[…],"Attempt":2}: what Describe has no member for.
+// {"Notices":[…],"Attempt":2,"Diagnosis":"…"}: what Describe has no member for.
 JsonReply describe_notices(const Services& services, const json::object& request);
 
 // DescribeTrainingJob's answer.

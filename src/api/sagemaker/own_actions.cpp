@@ -16,7 +16,8 @@ JsonReply describe_notices(const Services& services, const json::object& request
   if (!job) return refuse_job(job.error());
   auto notices = json::parse(job->notices);
   if (!notices) return refuse_json(notices.error());
-  return json::serialize(json::object{{"Notices", *notices}, {"Attempt", job->attempt}});
+  return json::serialize(json::object{
+      {"Notices", *notices}, {"Attempt", job->attempt}, {"Diagnosis", job->diagnosis}});
 }
 
 }  // namespace trainyard::api::sagemaker
