@@ -149,7 +149,10 @@ std::optional<ProcessId> await_supervisor(const Context& context, const ChildPla
   fs::path pid_file = context.folder / (plan.name + ".pid");
   fs::path exit_file = context.folder / (plan.name + ".exit");
   for (int i = 0; i < 2000; ++i) {
-    if (auto found = sandbox::find_supervisor(pid_file)) return found;
+    if (auto found = read_process(pid_file)) {
+      return is_alive(*found) ? found
+                              : std::nullopt;  // a dead one has left its record or never will
+    }
     if (sandbox::read_exit(exit_file)) return std::nullopt;
     ::poll(nullptr, 0, 5);
   }
