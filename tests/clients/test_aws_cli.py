@@ -5,6 +5,10 @@ import pathlib
 import subprocess
 import sys
 import threading
+import uuid
+
+import pytest
+from conftest import PLAIN
 
 AWS = pathlib.Path(sys.executable).parent / "aws"
 LARGE_BYTES = int(os.environ.get("LARGE_BYTES", 256 << 20))
@@ -88,3 +92,21 @@ def test_sts_iam_and_errors(service):
     done = subprocess.run([AWS, "sagemaker", "list-models"], env=service.environment(), text=True,
                           stderr=subprocess.PIPE)
     assert "SageMaker.ListModels is not supported" in done.stderr
+
+
+VERSION_2 = pathlib.Path("/usr/bin/aws")  # Debian's package awscli
+
+
+@pytest.mark.parametrize("program", [AWS, VERSION_2], ids=["version 1", "version 2"])
+def test_a_training_job_from_data_to_model(service, program):
+    if not program.exists():
+        pytest.skip("this distribution has no package awscli")
+    done = subprocess.run(
+        [pathlib.Path(__file__).parent / "train_with_aws_cli.sh", program, f"cli-{uuid.uuid4().hex[:8]}", PLAIN],
+        env=service.environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+    assert done.returncode == 0, done.stdout[-3000:]
+    lines = done.stdout.splitlines()
+    assert any(line.split() == ["Completed", "2.3333332538604736"] or line.startswith("Completed\t2.33") for line in lines)
+    assert "epoch 2 loss: 2.3333333333333335" in lines
+    assert any(line.split()[1:] == ["3.0"] and line.startswith("2.333") for line in lines), lines
+    assert lines[-1] == "7"
