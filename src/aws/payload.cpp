@@ -135,7 +135,7 @@ class ChunkedBody : public http::Body {
   Result<> begin_chunk() {
     std::string line = TRY(read_line());
     size_t end = std::min(line.find(';'), line.size());
-    auto size = parse_hex(std::string_view(line).substr(0, end));
+    auto size = parse_hexadecimal(std::string_view(line).substr(0, end));
     if (!size) return fail(Code::invalid, "aws-chunked: '{}' is no chunk size", line);
     constexpr std::string_view kSignature = ";chunk-signature=";
     size_t at = line.find(kSignature);
@@ -200,20 +200,6 @@ class ChunkedBody : public http::Body {
   Failure wrong_length() const {
     return fail(Code::invalid, "the body is not as long as its x-amz-decoded-content-length, {}",
                 *decoded_length_);
-  }
-
-  static std::optional<uint64_t> parse_hex(std::string_view text) {
-    if (text.empty() || text.size() > 15) return std::nullopt;
-    uint64_t value = 0;
-    for (char c : text) {
-      int digit = c >= '0' && c <= '9'   ? c - '0'
-                  : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                  : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                         : -1;
-      if (digit < 0) return std::nullopt;
-      value = value * 16 + static_cast<uint64_t>(digit);
-    }
-    return value;
   }
 
   static constexpr size_t kBuffer = 16 << 10;

@@ -136,6 +136,20 @@ std::optional<uint64_t> parse_unsigned(std::string_view text) {
   return parse_number<uint64_t>(text);
 }
 
+std::optional<uint64_t> parse_hexadecimal(std::string_view text) {
+  if (text.empty() || text.size() > 15) return std::nullopt;
+  uint64_t value = 0;
+  for (char c : text) {
+    int digit = c >= '0' && c <= '9'   ? c - '0'
+                : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                       : -1;
+    if (digit < 0) return std::nullopt;
+    value = value * 16 + static_cast<uint64_t>(digit);
+  }
+  return value;
+}
+
 std::optional<int64_t> parse_signed(std::string_view text) {
   return parse_number<int64_t>(text);
 }

@@ -26,6 +26,7 @@ std::string cut_middle(std::string_view text, size_t limit);
 
 // Whole-text numbers only: no sign for the unsigned form, no blanks, no overflow.
 std::optional<uint64_t> parse_unsigned(std::string_view text);
+std::optional<uint64_t> parse_hexadecimal(std::string_view text);  // of chunk lengths: below 2^60
 std::optional<int64_t> parse_signed(std::string_view text);
 std::optional<double> parse_double(std::string_view text);  // finite ones, as C writes them
 

@@ -19,28 +19,22 @@ namespace trainyard::http {
 
 namespace beast = boost::beast::http;
 
-// The announced body of the request in progress. The first read sends "100 Continue" if the client
-// waits for it, so a handler that refuses early spares the client the upload.
+// The body of the request in progress, of announced length or in chunks (RFC 9112, 7.1). The first
+// read sends "100 Continue" if the client waits for it, so a handler that refuses early spares the
+// client the upload.
 class RequestBody : public Body {
  public:
-  RequestBody(Connection& connection, uint64_t length, bool wants_continue)
+  // Without a length the body comes in chunks.
+  RequestBody(Connection& connection, std::optional<uint64_t> length, bool wants_continue)
       : connection_(connection),
         length_(length),
-        remaining_(length),
+        remaining_(length.value_or(0)),
+        is_at_end_(length.has_value()),
         wants_continue_(wants_continue) {}
 
   Result<size_t> read(std::span<char> bytes) override {
-    if (remaining_ == 0 || bytes.empty()) return 0;
-    if (std::exchange(wants_continue_, false)) {
-      TRY(write_all(connection_.fd(), "HTTP/1.1 100 Continue\r\n\r\n"));
-    }
-    size_t wanted = static_cast<size_t>(std::min<uint64_t>(bytes.size(), remaining_));
-    size_t count = TRY(connection_.receive(bytes.first(wanted)));
-    if (count == 0) {
-      return fail(Code::invalid, "the client closed the connection {} bytes before the end",
-                  remaining_);
-    }
-    remaining_ -= count;
+    auto count = read_some(bytes);
+    is_broken_ = is_broken_ || !count;
     return count;
   }
 
@@ -49,18 +43,66 @@ class RequestBody : public Body {
   // Reads what the handler left, if it is little: true when the next request can follow.
   bool drain() {
     constexpr uint64_t kLittle = 64 << 10;
-    if (remaining_ > 0 && (wants_continue_ || remaining_ > kLittle)) return false;
+    if (is_broken_) return false;
+    if (remaining_ == 0 && is_at_end_) return true;
+    if (wants_continue_ || remaining_ > kLittle) return false;
     std::array<char, 4096> waste;
-    while (remaining_ > 0) {
-      if (!read(waste)) return false;
+    for (uint64_t drained = 0; drained <= kLittle;) {
+      auto count = read(waste);
+      if (!count) return false;
+      if (*count == 0) return true;
+      drained += *count;
     }
-    return true;
+    return false;
   }
 
  private:
+  Result<size_t> read_some(std::span<char> bytes) {
+    if ((remaining_ == 0 && is_at_end_) || bytes.empty()) return 0;
+    if (std::exchange(wants_continue_, false)) {
+      TRY(write_all(connection_.fd(), "HTTP/1.1 100 Continue\r\n\r\n"));
+    }
+    if (remaining_ == 0) TRY(begin_chunk());
+    if (remaining_ == 0) return 0;
+    size_t wanted = static_cast<size_t>(std::min<uint64_t>(bytes.size(), remaining_));
+    size_t count = TRY(connection_.receive(bytes.first(wanted)));
+    if (count == 0) {
+      return fail(Code::invalid, "the client closed the connection {} bytes before the end{}",
+                  remaining_, length_ ? "" : " of a chunk");
+    }
+    remaining_ -= count;
+    if (remaining_ == 0 && !length_) TRY(end_chunk());
+    return count;
+  }
+
+  // "1a;extension" CRLF. The last chunk is empty; trailer fields follow it, and are dropped.
+  Result<> begin_chunk() {
+    std::string line = TRY(connection_.receive_line());
+    auto size = parse_hexadecimal(std::string_view(line).substr(0, line.find(';')));
+    if (!size) return fail(Code::invalid, "a chunk begins with '{}'", line.substr(0, 40));
+    remaining_ = *size;
+    if (remaining_ > 0) return {};
+    for (size_t fields = 0; fields < 100; ++fields) {
+      line = TRY(connection_.receive_line());
+      if (line.empty()) {
+        is_at_end_ = true;
+        return {};
+      }
+    }
+    return fail(Code::invalid, "too many trailer fields");
+  }
+
+  Result<> end_chunk() {
+    std::string line = TRY(connection_.receive_line());
+    if (line.empty()) return {};
+    return fail(Code::invalid, "a chunk is longer than it said");
+  }
+
   Connection& connection_;
-  uint64_t length_;
-  uint64_t remaining_;
+  std::optional<uint64_t> length_;
+  uint64_t remaining_;  // of the body, or of the chunk
+  bool is_at_end_;      // nothing comes after `remaining_`
+  bool is_broken_ = false;
   bool wants_continue_;
 };
 
@@ -115,6 +157,26 @@ Result<size_t> Connection::receive(std::span<char> bytes) {
   }
 }
 
+// The rest of the line, without CRLF; a line of a chunked body is short.
+Result<std::string> Connection::receive_line() {
+  constexpr size_t kMaxLine = 8 << 10;
+  for (;;) {
+    size_t end = buffer_.find("\r\n");
+    if (end != std::string::npos) {
+      std::string line = buffer_.substr(0, end);
+      buffer_.erase(0, end + 2);
+      return line;
+    }
+    if (buffer_.size() > kMaxLine) return fail(Code::invalid, "a line of a chunk is too long");
+    std::array<char, 16384> chunk;
+    ssize_t count = ::recv(socket_.get(), chunk.data(), chunk.size(), 0);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail_errno(errno, "receiving");
+    if (count == 0) return fail(Code::invalid, "the client closed the connection within a chunk");
+    buffer_.append(chunk.data(), static_cast<size_t>(count));
+  }
+}
+
 Connection::HeadOrRefusal Connection::read_head() {
   size_t searched = 0;
   for (;;) {
@@ -140,9 +202,6 @@ Connection::HeadOrRefusal Connection::parse_head(size_t end) {
     return tl::unexpected(error == beast::error::header_limit ? 431 : 400);
   }
   if (!parser.is_header_done()) return tl::unexpected(400);
-  // SDKs announce their bodies' length; aws-chunked is a Content-Encoding inside of it.
-  if (parser.chunked()) return tl::unexpected(411);
-
   const auto& message = parser.get();
   Head head;
   std::string_view target(message.target().data(), message.target().size());
@@ -156,7 +215,9 @@ Connection::HeadOrRefusal Connection::parse_head(size_t end) {
     auto value = field.value();
     head.request.headers.add({name.data(), name.size()}, {value.data(), value.size()});
   }
-  head.body_length = parser.content_length().value_or(0);
+  // Both at once is how requests are smuggled (RFC 9112, 6.3).
+  if (parser.chunked() && head.request.headers.find("Content-Length")) return tl::unexpected(400);
+  if (!parser.chunked()) head.body_length = parser.content_length().value_or(0);
   head.keep_alive = message.keep_alive();
   head.wants_continue = equal_ignoring_case(head.request.headers.get("Expect"), "100-continue");
   buffer_.erase(0, end);

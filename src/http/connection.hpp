@@ -31,7 +31,7 @@ class Connection {
 
   struct Head {
     Request request;
-    uint64_t body_length = 0;
+    std::optional<uint64_t> body_length;  // nothing: it comes in chunks
     bool keep_alive = true;
     bool wants_continue = false;
   };
@@ -41,6 +41,7 @@ class Connection {
   HeadOrRefusal read_head();
   HeadOrRefusal parse_head(size_t end);
   Result<size_t> receive(std::span<char> bytes);
+  Result<std::string> receive_line();
   bool send(const Response& response, bool is_head, bool keep_alive);
   bool send_file(const FileRange& range);
   void linger();

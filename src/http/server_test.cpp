@@ -101,6 +101,19 @@ TEST_F(ServerTest, a_body_shorter_than_announced_is_an_error_of_the_read) {
   EXPECT_NE(answer.find("7 bytes before the end"), std::string::npos) << answer;
 }
 
+TEST_F(ServerTest, a_chunked_body_is_put_together_and_the_next_request_follows_it) {
+  start(echo);
+  Peer peer(server_->port());
+  std::string head = "PUT /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n";
+  peer.send(head + "\r\n5\r\nhel");
+  peer.send("lo\r\nA;name=value\r\n, in piece\r\n1\r\ns\r\n0\r\nTrailer: x\r\n\r\n");
+  EXPECT_TRUE(peer.read_until("]").ends_with("PUT /c [hello, in pieces]"));
+  peer.send(head + "Expect: 100-continue\r\n\r\n");
+  EXPECT_EQ(peer.read_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
+  peer.send("0\r\n\r\nGET /after HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_TRUE(peer.read_until("GET /after []").ends_with("GET /after []"));
+}
+
 TEST_F(ServerTest, malformed_requests_are_refused_and_the_server_lives_on) {
   start(echo);
   auto answer_to = [&](std::string_view request) {
@@ -112,7 +125,12 @@ TEST_F(ServerTest, malformed_requests_are_refused_and_the_server_lives_on) {
   EXPECT_EQ(answer_to("nonsense\r\n\r\n"), "HTTP/1.1 400");
   EXPECT_EQ(answer_to("GET http://x/ HTTP/1.1\r\n\r\n"), "HTTP/1.1 400");
   EXPECT_EQ(answer_to("PUT /x HTTP/1.1\r\nContent-Length: -1\r\n\r\n"), "HTTP/1.1 400");
-  EXPECT_EQ(answer_to("PUT /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"), "HTTP/1.1 411");
+  std::string chunked = "PUT /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n";
+  EXPECT_EQ(answer_to(chunked + "Content-Length: 3\r\n\r\n0\r\n\r\n"), "HTTP/1.1 400");
+  EXPECT_EQ(answer_to(chunked + "\r\n3\r\nabcd\r\n0\r\n\r\n"), "HTTP/1.1 400");
+  EXPECT_EQ(answer_to(chunked + "\r\n-3\r\nabc\r\n0\r\n\r\n"), "HTTP/1.1 400");
+  EXPECT_EQ(answer_to(chunked + "\r\nffffffffffffffffff\r\n"), "HTTP/1.1 400");
+  EXPECT_EQ(answer_to(chunked + "\r\n3\r\nab"), "HTTP/1.1 400");
   EXPECT_EQ(answer_to("GET /x HTTP/1.1\r\nA: " + std::string(70 << 10, 'a')), "HTTP/1.1 431");
   EXPECT_EQ(answer_to("GET /throw HTTP/1.1\r\nHost: h\r\n\r\n"), "HTTP/1.1 500");
   EXPECT_EQ(answer_to("GET /fine HTTP/1.1\r\nHost: h\r\n\r\n"), "HTTP/1.1 200");
