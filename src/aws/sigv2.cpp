@@ -10,6 +10,7 @@
 #include <map>
 
 #include "aws/payload.hpp"
+#include "aws/s3_host.hpp"
 #include "base/text.hpp"
 
 namespace trainyard::aws {
@@ -60,9 +61,11 @@ std::string resource_of(const http::Request& request,
         std::find(kSubresources.begin(), kSubresources.end(), name) != kSubresources.end();
     if (is_kept) kept[name] = value;
   }
-  std::string resource = request.path;
+  std::string bucket = bucket_of_host(request.headers.get("Host"));
+  const std::string path = (bucket.empty() ? "" : "/" + bucket) + request.path;
+  std::string resource = path;
   for (const auto& [name, value] : kept) {
-    resource += (resource == request.path ? "?" : "&") + name;
+    resource += (resource == path ? "?" : "&") + name;
     if (!value.empty()) resource += "=" + value;
   }
   return resource;

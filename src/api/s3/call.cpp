@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "aws/s3_host.hpp"
 #include "base/text.hpp"
 
 namespace trainyard::api::s3 {
@@ -20,15 +21,6 @@ constexpr std::array<std::string_view, 7> kObjectHeaders = {"content-type",
                                                             "cache-control",
                                                             "expires",
                                                             "x-amz-website-redirect-location"};
-
-std::string bucket_of_host(std::string_view host) {
-  host = host.substr(0, host.rfind(':'));
-  if (host.ends_with(".localhost")) return std::string(host.substr(0, host.size() - 10));
-  size_t at = host.find(".s3.");
-  if (at == std::string_view::npos) at = host.find(".s3-");
-  bool is_amazon = host.find(".amazonaws.com") != std::string_view::npos;
-  return at == std::string_view::npos || !is_amazon ? "" : std::string(host.substr(0, at));
-}
 
 // S3 stores "gzip" for "aws-chunked,gzip": aws-chunked is undone on arrival.
 std::string without_aws_chunked(std::string_view encoding) {
@@ -58,7 +50,7 @@ std::chrono::seconds seconds_of(Time time) {
 
 std::optional<Target> parse_target(std::string_view host, std::string_view path) {
   Target target;
-  target.bucket = bucket_of_host(host);
+  target.bucket = aws::bucket_of_host(host);
   path.remove_prefix(1);
   if (target.bucket.empty()) {
     size_t slash = std::min(path.find('/'), path.size());
