@@ -5,6 +5,7 @@
 #include <map>
 
 #include "api/iam/get_role.hpp"
+#include "api/iam/simulate_principal_policy.hpp"
 #include "api/logs/actions.hpp"
 #include "api/model/api_model.hpp"
 #include "api/monitoring/actions.hpp"
@@ -211,15 +212,17 @@ http::Response Dispatcher::answer_query(const std::string& service, http::Body& 
   if (!text) return refuse(aws::to_fault(text.error(), aws::Dialect::query));
   auto form = parse_form(std::move(*text));
   const std::string& action = form["Action"];
+  bool is_job = verified.signature.access_key != services_.account.credentials.access_key;
   if (service == "sts" && action == "GetCallerIdentity") {
-    return sts::get_caller_identity(services_.account.id, verified.signature.access_key,
-                                    request_id);
+    return sts::get_caller_identity(services_.account, is_job, request_id);
   }
   if (service == "iam" && action == "GetRole") {
     return iam::get_role(services_.account, form["RoleName"], request_id);
   }
+  if (service == "iam" && action == "SimulatePrincipalPolicy") {
+    return iam::simulate_principal_policy(form, request_id);
+  }
   if (service == "monitoring" && find_action(fmt::format("{}.{}", kMonitoring, action))) {
-    bool is_job = verified.signature.access_key != services_.account.credentials.access_key;
     auto document = monitoring::from_form(form, input_of(action));
     auto reply = run(fmt::format("{}.{}", kMonitoring, action), document, is_job);
     auto answer = reply ? json::parse_object(*reply) : Result<json::object>(json::object());

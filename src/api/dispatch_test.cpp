@@ -92,8 +92,15 @@ bool contains(const std::string& text, std::string_view part) {
 TEST_F(DispatchTest, sts_and_iam_answer) {
   EXPECT_TRUE(contains(query("sts", "Action=GetCallerIdentity&Version=2011-06-15"),
                        "<Account>123456789012</Account>"));
+  EXPECT_TRUE(contains(query("sts", "Action=GetCallerIdentity&Version=2011-06-15"),
+                       "arn:aws:sts::123456789012:assumed-role/TrainyardExecutionRole/trainyard"));
   EXPECT_TRUE(contains(query("iam", "Action=GetRole&RoleName=R"),
                        "<Arn>arn:aws:iam::123456789012:role/R</Arn>"));
+  std::string allowed = query("iam",
+                              "Action=SimulatePrincipalPolicy&PolicySourceArn=r&"
+                              "ActionNames.member.1=s3%3AGetObject&ActionNames.member.2=a%3Ab");
+  EXPECT_TRUE(contains(allowed, "<EvalActionName>a:b</EvalActionName>")) << allowed;
+  EXPECT_TRUE(contains(allowed, "<EvalDecision>allowed</EvalDecision>")) << allowed;
 }
 
 TEST_F(DispatchTest, what_is_not_there_is_a_4xx_that_names_it) {

@@ -33,6 +33,10 @@ struct Services {
   std::function<void()> wake_scheduler;  // something to do: a new job, a stop, a report
 };
 
+// The role that everybody has assumed. GetRole knows every role; this is the one that clients find.
+constexpr std::string_view kRole = "TrainyardExecutionRole";
+constexpr std::string_view kRoleId = "AROATRAINYARD0000000";
+
 // The group of all training jobs' logs: contract.md K.1.
 constexpr std::string_view kLogGroup = "/aws/sagemaker/TrainingJobs";
 

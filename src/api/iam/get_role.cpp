@@ -14,7 +14,7 @@ http::Response get_role(const Account& account, const std::string& role_name,
   aws::XmlWriter xml;
   xml.open("GetRoleResponse", "https://iam.amazonaws.com/doc/2010-05-08/");
   xml.open("GetRoleResult").open("Role");
-  xml.add("Path", "/").add("RoleName", role_name).add("RoleId", "AROATRAINYARD0000000");
+  xml.add("Path", "/").add("RoleName", role_name).add("RoleId", kRoleId);
   xml.add("Arn", fmt::format("arn:aws:iam::{}:role/{}", account.id, role_name));
   xml.add("CreateDate", "2024-01-01T00:00:00Z");
   xml.add("AssumeRolePolicyDocument", percent_encode(kTrustPolicy));

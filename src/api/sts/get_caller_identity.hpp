@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <string_view>
-
-#include "http/message.hpp"
+#include "api/services.hpp"
 
 namespace trainyard::api::sts {
 
+// The caller has assumed the role api::kRole: clients look for an execution role in its ARN
+// (contract.md A.6).
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
-http::Response get_caller_identity(std::string_view account_id, std::string_view access_key,
+http::Response get_caller_identity(const Account& account, bool is_job,
                                    std::string_view request_id);
 
 }  // namespace trainyard::api::sts
