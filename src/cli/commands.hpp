@@ -13,6 +13,19 @@ namespace trainyard::cli {
 // Shell lines that point AWS clients at the service; JSON where `as_json`.
 Result<int> print_environment(const Access& access, bool as_json);
 
+// Runs a program for which *.amazonaws.com is the service: a proxy of this process answers for
+// those hosts, and the program's environment leads to it. The exit status is the program's, 128 +
+// signal where one ended it, 127 where it could not be started. SIGINT, SIGTERM and their like are
+// passed on.
+Result<int> execute(Service& service, const std::vector<std::string>& arguments);
+
+struct SdkConfigOptions {
+  std::string file;  // empty: standard output
+  bool is_forced = false;
+};
+// The SageMaker SDK's own defaults file for this service. `conflict`: the file says something else.
+Result<int> print_sdk_config(Service& service, const SdkConfigOptions& options);
+
 struct TrainOptions {
   std::string script;                        // train.py, or a shell script
   std::string source_dir;                    // packed as a whole; empty: the script alone

@@ -130,12 +130,15 @@ Result<int> print_environment(const Access& access, bool as_json) {
                                             {"secret_key", access.credentials.secret_key}}));
     return 0;
   }
+  const std::string& token = access.credentials.session_token;
   fmt::print(
       "export AWS_ENDPOINT_URL={}\nexport AWS_REGION={}\nexport AWS_DEFAULT_REGION={}\n"
-      "export AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}\n"
-      "unset AWS_SESSION_TOKEN AWS_PROFILE\n",
+      "export AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}\n{}"
+      "export AWS_EC2_METADATA_DISABLED=true\nunset {}AWS_PROFILE AWS_DEFAULT_PROFILE\n",
       access.endpoint, access.region, access.region, access.credentials.access_key,
-      access.credentials.secret_key);
+      access.credentials.secret_key,
+      token.empty() ? "" : fmt::format("export AWS_SESSION_TOKEN={}\n", token),
+      token.empty() ? "AWS_SESSION_TOKEN " : "");
   return 0;
 }
 

@@ -16,40 +16,79 @@ int status_of(const Result<int>& result) {
 }
 
 // A command that talks to the service that is found.
-int with_service(const std::string& data_dir,
-                 const std::function<Result<int>(cli::Service&)>& use) {
-  auto access = cli::find_access(data_dir);
+int with_service(const cli::Where& where, const std::function<Result<int>(cli::Service&)>& use) {
+  auto access = cli::find_access(where);
   if (!access) return status_of(Failure(access.error()));
   cli::Service service(*access);
   return status_of(use(service));
 }
 
 struct JobCommand {
-  std::string data_dir;
+  cli::Where where;
   std::string name;
   bool as_json = false;
   bool is_following = false;
 };
 
-CLI::App* add_command(CLI::App& app, const char* name, const char* help, std::string& data_dir) {
+CLI::App* add_command(CLI::App& app, const char* name, const char* help, cli::Where& where) {
   auto* command = app.add_subcommand(name, help);
-  command->add_option("--data-dir", data_dir, "Of a service on this machine")
+  command->add_option("--data-dir", where.data_dir, "Of a service on this machine")
       ->envname("TRAINYARD_DATA_DIR")
+      ->each([&where](const std::string&) { where.is_data_dir_given = true; })
       ->capture_default_str();
+  command->add_option("--endpoint", where.endpoint,
+                      "URL of the service. Default: AWS_ENDPOINT_URL, or what is in the data dir");
   return command;
 }
 
 void add_env(CLI::App& app, const Defaults& defaults, Run& run) {
   auto options = std::make_shared<JobCommand>();
-  options->data_dir = defaults.data_dir;
+  options->where.data_dir = defaults.data_dir;
   auto* command = add_command(app, "env", "Print shell lines that point AWS clients at the service",
-                              options->data_dir);
+                              options->where);
   command->add_flag("--json", options->as_json, "As JSON");
   command->footer("eval \"$(trainyard env)\"");
   command->callback([options, &run] {
     run = [options] {
-      return with_service(options->data_dir, [&](cli::Service& service) {
+      return with_service(options->where, [&](cli::Service& service) {
         return cli::print_environment(service.access(), options->as_json);
+      });
+    };
+  });
+}
+
+void add_exec(CLI::App& app, const Defaults& defaults, Run& run) {
+  auto where = std::make_shared<cli::Where>();
+  where->data_dir = defaults.data_dir;
+  auto* command = add_command(
+      app, "exec", "Run a program for which *.amazonaws.com is the service, also over HTTPS",
+      *where);
+  command->footer(
+      "trainyard exec [OPTIONS] -- COMMAND ARGUMENTS...\ntrainyard exec -- python launch.py\nExit "
+      "status: the program's.");
+  command->callback([where, arguments = defaults.program, &run] {
+    run = [where, arguments] {
+      return with_service(*where,
+                          [&](cli::Service& service) { return cli::execute(service, arguments); });
+    };
+  });
+}
+
+void add_sdk_config(CLI::App& app, const Defaults& defaults, Run& run) {
+  struct Options : cli::SdkConfigOptions {
+    cli::Where where;
+  };
+  auto options = std::make_shared<Options>();
+  options->where.data_dir = defaults.data_dir;
+  auto* command =
+      add_command(app, "sdk-config", "Print the SageMaker SDK's defaults file", options->where);
+  command->add_option("--output", options->file, "Write this file");
+  command->add_flag("--force", options->is_forced, "Replace a file that says something else");
+  command->footer("trainyard sdk-config --output ~/.config/sagemaker/config.yaml");
+  command->callback([options, &run] {
+    run = [options] {
+      return with_service(options->where, [&](cli::Service& service) {
+        return cli::print_sdk_config(service, *options);
       });
     };
   });
@@ -57,12 +96,12 @@ void add_env(CLI::App& app, const Defaults& defaults, Run& run) {
 
 void add_train(CLI::App& app, const Defaults& defaults, Run& run) {
   struct Options : cli::TrainOptions {
-    std::string data_dir;
+    cli::Where where;
   };
   auto options = std::make_shared<Options>();
-  options->data_dir = defaults.data_dir;
+  options->where.data_dir = defaults.data_dir;
   auto* command =
-      add_command(app, "train", "Train a script and follow it to its end", options->data_dir);
+      add_command(app, "train", "Train a script and follow it to its end", options->where);
   command->add_option("script", options->script, "train.py, or a shell script")->required();
   command->add_option("--framework,--image", options->image, "tensorflow:2.19, or an image URI")
       ->required();
@@ -83,7 +122,7 @@ void add_train(CLI::App& app, const Defaults& defaults, Run& run) {
       "Exit status: 0 completed, 1 failed, 2 stopped.");
   command->callback([options, &run] {
     run = [options] {
-      return with_service(options->data_dir,
+      return with_service(options->where,
                           [&](cli::Service& service) { return cli::train(service, *options); });
     };
   });
@@ -91,11 +130,11 @@ void add_train(CLI::App& app, const Defaults& defaults, Run& run) {
 
 void add_jobs(CLI::App& app, const Defaults& defaults, Run& run) {
   struct Options : cli::ListOptions {
-    std::string data_dir;
+    cli::Where where;
   };
   auto options = std::make_shared<Options>();
-  options->data_dir = defaults.data_dir;
-  auto* command = add_command(app, "jobs", "List training jobs, newest first", options->data_dir);
+  options->where.data_dir = defaults.data_dir;
+  auto* command = add_command(app, "jobs", "List training jobs, newest first", options->where);
   command->add_option("--name", options->name_contains, "Only names that contain this");
   command->add_option("--status", options->status,
                       "Only InProgress, Completed, Failed, Stopping or Stopped ones");
@@ -104,7 +143,7 @@ void add_jobs(CLI::App& app, const Defaults& defaults, Run& run) {
   command->add_flag("--json", options->as_json, "As JSON");
   command->callback([options, &run] {
     run = [options] {
-      return with_service(options->data_dir,
+      return with_service(options->where,
                           [&](cli::Service& service) { return cli::list_jobs(service, *options); });
     };
   });
@@ -114,12 +153,12 @@ void add_job_commands(CLI::App& app, const Defaults& defaults, Run& run) {
   using Use = Result<int> (*)(cli::Service&, const JobCommand&);
   auto add = [&](const char* name, const char* help, Use use) {
     auto options = std::make_shared<JobCommand>();
-    options->data_dir = defaults.data_dir;
-    auto* command = add_command(app, name, help, options->data_dir);
+    options->where.data_dir = defaults.data_dir;
+    auto* command = add_command(app, name, help, options->where);
     command->add_option("job", options->name, "Name of the training job")->required();
     command->callback([options, use, &run] {
       run = [options, use] {
-        return with_service(options->data_dir,
+        return with_service(options->where,
                             [&](cli::Service& service) { return use(service, *options); });
       };
     });
@@ -180,6 +219,8 @@ void add_environments(CLI::App& app, const Defaults& defaults, Run& run) {
 
 void add_client_commands(CLI::App& app, const Defaults& defaults, Run& run) {
   add_env(app, defaults, run);
+  add_exec(app, defaults, run);
+  add_sdk_config(app, defaults, run);
   add_train(app, defaults, run);
   add_jobs(app, defaults, run);
   add_job_commands(app, defaults, run);

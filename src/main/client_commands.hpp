@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace trainyard {
 
@@ -13,9 +14,10 @@ using Run = std::function<int()>;
 struct Defaults {
   std::string data_dir;
   std::string environments_file;
+  std::vector<std::string> program;  // of exec: all that followed "--"
 };
 
-// env, train, jobs, describe, logs, stop, environments.
+// env, exec, sdk-config, train, jobs, describe, logs, stop, environments.
 void add_client_commands(CLI::App& app, const Defaults& defaults, Run& run);
 
 }  // namespace trainyard

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <map>
@@ -120,14 +121,25 @@ void add_internal(CLI::App& app, Run& run) {
       [file, &run] { run = [file] { return trainyard::sandbox::supervise(*file); }; });
 }
 
+// Takes what follows "--" off the command line of exec: it is another program's.
+std::vector<std::string> take_program(int& argc, char** argv) {
+  auto* end = argv + argc;
+  auto* dashes = std::find(argv, end, std::string_view("--"));
+  if (argc < 2 || argv[1] != std::string_view("exec") || dashes == end) return {};
+  argc = static_cast<int>(dashes - argv);
+  return {dashes + 1, end};
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app("Trainyard: a self-hosted training service with SageMaker's API");
   app.require_subcommand(1);
   Run run;
+  auto program = take_program(argc, argv);
   add_serve(app, run);
-  trainyard::add_client_commands(app, {default_data_dir(), default_environments_file()}, run);
+  trainyard::add_client_commands(
+      app, {default_data_dir(), default_environments_file(), std::move(program)}, run);
   add_internal(app, run);
   CLI11_PARSE(app, argc, argv);
   try {
