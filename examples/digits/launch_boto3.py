@@ -79,5 +79,5 @@ if __name__ == "__main__":
         StoppingCondition={"MaxRuntimeInSeconds": 3600})
     description = follow(sagemaker, logs, job)
     print(description["TrainingJobStatus"], description.get("FailureReason", ""),
-          description["ModelArtifacts"].get("S3ModelArtifacts", ""))
+          description.get("ModelArtifacts", {}).get("S3ModelArtifacts", ""))
     sys.exit(description["TrainingJobStatus"] != "Completed")

@@ -103,7 +103,7 @@ def test_an_unknown_image_lists_what_is_known(jobs):
         "TrainingInputMode": "File"})
     assert done["FailureReason"].startswith("ClientError: Cannot pull algorithm container.")
     assert "plain:1.0" in done["FailureReason"]
-    assert "S3ModelArtifacts" not in done["ModelArtifacts"]
+    assert "ModelArtifacts" not in done
 
 
 def test_a_broken_source_archive_is_named(jobs):

@@ -154,12 +154,12 @@ Result<json::object> describe(const Services& services, const jobs::Job& job) {
   std::string path = json::find_string(output, "S3OutputPath").value_or("");
   while (path.ends_with('/')) path.pop_back();
   bool is_compressed = json::find_string(output, "CompressionType") != "NONE";
-  json::object artifacts;
+  // Absent until there are some: SageMaker's SDK v3 refuses an empty object.
   if (job.has_artifacts) {
-    artifacts["S3ModelArtifacts"] =
-        fmt::format("{}/{}/output/{}", path, job.name, is_compressed ? "model.tar.gz" : "model/");
+    document["ModelArtifacts"] =
+        json::object{{"S3ModelArtifacts", fmt::format("{}/{}/output/{}", path, job.name,
+                                                      is_compressed ? "model.tar.gz" : "model/")}};
   }
-  document["ModelArtifacts"] = std::move(artifacts);
   return document;
 }
 
