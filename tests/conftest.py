@@ -100,6 +100,14 @@ def service(tmp_path_factory):
     assert made.close() == 0
 
 
+@pytest.fixture(scope="session")
+def sdk_service(tmp_path_factory):
+    """Of launch programs: all their jobs run at once."""
+    made = Service(tmp_path_factory.mktemp("sdk"), "--max-running-jobs", "8", *PLAIN_ARGUMENTS)
+    yield made
+    assert made.close() == 0
+
+
 @pytest.fixture
 def own_service(tmp_path):
     """A factory of services for one test."""
