@@ -76,7 +76,7 @@ def test_every_argument_of_a_file_mode_job_arrives(done):
     name = done.said("everything", "job")
     seen, description = done.seen(name), done.describe(name)
     assert seen["arguments"] == ["--epochs", "3", "--flag", "True", "--layers", "[1, 2]", "--name", "a b",
-                                 "--nothing", "None", "--rate", "0.5"]
+                                 "--nothing", "", "--rate", "0.5"]
     assert seen["variables"]["TEAM_NAME"] == "blue sky"
     assert json.loads(seen["variables"]["SM_CHANNELS"]) == ["plain", "shard", "train"]
     assert seen["channels"]["train"] == seen["channels"]["plain"] == ["one.csv", "two.csv"]
