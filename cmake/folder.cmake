@@ -2,14 +2,17 @@
 include(GoogleTest)
 
 # trainyard_folder(NAME LINKS...): the folder is one static library, trainyard_NAME, made of its .cpp files (those of
-# its subfolders too). Files named *_test.cpp make the program NAME_test, files named *_fuzz.cpp one fuzzer each.
+# its subfolders too). Files named *_test.cpp make the program NAME_test, files named *_fuzz.cpp one fuzzer each,
+# files named *_probe.cpp one program each, through which the tests in tests/ call functions directly.
 function(trainyard_folder name)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cpp)
   set(tests ${sources})
   set(fuzzers ${sources})
-  list(FILTER sources EXCLUDE REGEX "_(test|fuzz)\\.cpp$")
+  set(probes ${sources})
+  list(FILTER sources EXCLUDE REGEX "_(test|fuzz|probe)\\.cpp$")
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
   list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cpp$")
+  list(FILTER probes INCLUDE REGEX "_probe\\.cpp$")
 
   add_library(trainyard_${name} STATIC ${sources})
   target_include_directories(trainyard_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
@@ -20,6 +23,14 @@ function(trainyard_folder name)
     target_compile_definitions(${name}_test PRIVATE TRAINYARD_ROOT="${PROJECT_SOURCE_DIR}")
     target_link_libraries(${name}_test PRIVATE trainyard_${name} trainyard_warnings GTest::gtest_main)
     gtest_discover_tests(${name}_test PROPERTIES TIMEOUT 120)
+  endif()
+  if(TRAINYARD_TESTS)
+    foreach(probe IN LISTS probes)
+      get_filename_component(program ${probe} NAME_WE)
+      add_executable(${program} ${probe})
+      target_link_libraries(${program} PRIVATE trainyard_${name} trainyard_warnings)
+      set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+    endforeach()
   endif()
   if(TRAINYARD_FUZZERS)
     # Coverage of the code itself guides the fuzzers.

@@ -87,6 +87,7 @@ class Service:
 
 
 PLAIN = "1.dkr.ecr.us-west-2.amazonaws.com/plain-training:1.0-cpu-py311"
+TENSORFLOW_LIKE = "1.dkr.ecr.us-west-2.amazonaws.com/tensorflow-like-training:1.0-cpu-py311"
 PLAIN_ARGUMENTS = ("--environments", ROOT / "tests/training/environments.toml",
                    "--environments-dir", ROOT / "build/test-environments")
 TENSORFLOW_ARGUMENTS = ("--environments-dir", ROOT / "build/environments")
@@ -139,7 +140,7 @@ class Jobs:
             "LocationConstraint": "us-west-2"})
 
     def start(self, script, files=None, links=None, program="train.py", hyperparameters=None,
-              channels=None, **request):
+              raw_hyperparameters=None, channels=None, **request):
         """Creates a job that runs `script`; `files` and symbolic `links` are packed beside it. Returns
         its name."""
         name = f"t-{uuid.uuid4().hex[:12]}"
@@ -157,7 +158,7 @@ class Jobs:
         self.s3.put_object(Bucket=self.bucket, Key=f"{name}/sourcedir.tar.gz", Body=archive.getvalue())
         encoded = {key: json.dumps(value) for key, value in (hyperparameters or {}).items()}
         encoded |= {"sagemaker_program": json.dumps(program), "sagemaker_submit_directory": json.dumps(
-            f"s3://{self.bucket}/{name}/sourcedir.tar.gz")}
+            f"s3://{self.bucket}/{name}/sourcedir.tar.gz")} | (raw_hyperparameters or {})
         inputs = [{"ChannelName": channel, "DataSource": {"S3DataSource": {
             "S3DataType": "S3Prefix", "S3Uri": uri}}} for channel, uri in (channels or {}).items()]
         body = {

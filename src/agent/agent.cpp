@@ -43,6 +43,8 @@ Result<> get_ready(Context& context) {
 // The script runs, or has ended, under its supervisor: nothing is left to prepare.
 Result<> take_over(Context& context) {
   context.layer = context.folder / "layer";
+  // Left out where the catalogue has changed meanwhile: the script runs already.
+  static_cast<void>(look_up_recipe(context));
   return take_over_checkpoints(context);
 }
 
@@ -126,6 +128,7 @@ Result<> run_agent(const fs::path& assignment_file, const fs::path& program) {
   signal(SIGPIPE, SIG_IGN);
   auto document = TRY(json::parse_object(TRY(read_file(assignment_file))));
   auto assignment = TRY(protocol::parse_assignment(document));
+  protocol::keep_channels_of_host(assignment);
   fs::path folder = assignment.host_settings.job_dir;
   SystemClock clock;
   auto journal = TRY(Journal::open(folder / "journal.json", clock));

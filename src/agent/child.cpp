@@ -249,7 +249,8 @@ protocol::StringPairs base_variables(const Context& context) {
     list.emplace_back("TMPDIR", (context.folder / "tmp").string());
     list.emplace_back("SAGEMAKER_BASE_DIR", context.shown_ml);
   }
-  for (const auto& [name, value] : context.recipe.variables) list.emplace_back(name, value);
+  const auto& framework = context.recipe.launcher.variables;
+  list.insert(list.end(), framework.begin(), framework.end());
   if (!assignment.is_network_isolated) {
     list.insert(list.end(), {{"AWS_ACCESS_KEY_ID", server.access_key},
                              {"AWS_SECRET_ACCESS_KEY", server.secret_key},

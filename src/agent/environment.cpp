@@ -3,7 +3,7 @@
 
 namespace trainyard::agent {
 
-Result<> find_recipe(Context& context) {
+Result<> look_up_recipe(Context& context) {
   const protocol::HostSettings& host = context.assignment.host_settings;
   auto catalogue =
       TRY(environments::Catalogue::load(host.environments_file, environments::find_interpreters()));
@@ -15,6 +15,11 @@ Result<> find_recipe(Context& context) {
   auto recipe = catalogue.resolve(*image);
   if (!recipe) return client_error(fmt::format("{} ({})", kCannotPull, recipe.error().message));
   context.recipe = std::move(*recipe);
+  return {};
+}
+
+Result<> find_recipe(Context& context) {
+  TRY(look_up_recipe(context));
   const environments::Recipe& found = context.recipe;
   if (!found.asked_python.empty() && found.asked_python != found.interpreter.version) {
     context.say(

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "agent/traceback.hpp"
 #include "base/text.hpp"
@@ -20,6 +21,15 @@ std::string error_message_in(std::string_view output) {
     message += (message.empty() ? "" : "\n") + std::string(lines[i]);
   }
   return to_valid_utf8(message);
+}
+
+std::string failure_kind(std::string_view output, const std::vector<std::string>& error_classes) {
+  constexpr const char* kDefault = "ExecuteUserScriptError";
+  if (output.find(kDefault) != std::string_view::npos) return kDefault;
+  for (const std::string& name : error_classes) {
+    if (output.find(name) != std::string_view::npos) return name;
+  }
+  return kDefault;
 }
 
 std::string failure_text(std::string_view kind, int exit_code, std::string_view message,

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace trainyard::agent {
 
@@ -12,6 +13,10 @@ constexpr size_t kMaxFailureReason = 1024;
 // A program's own error out of its output: the last Python exception with what follows, else the
 // output's last lines.
 std::string error_message_in(std::string_view output);
+
+// What the toolkit calls the failure: the first of `error_classes` that the output holds, else
+// "ExecuteUserScriptError".
+std::string failure_kind(std::string_view output, const std::vector<std::string>& error_classes);
 
 // The text of /opt/ml/output/failure that the toolkit writes for a script with that exit code.
 // `kind`: "ExecuteUserScriptError", "InstallRequirementsError", …

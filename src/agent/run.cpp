@@ -6,6 +6,8 @@
 #include "agent/child.hpp"
 #include "agent/evidence.hpp"
 #include "agent/failure.hpp"
+#include "agent/plan.hpp"
+#include "agent/saved_model.hpp"
 #include "agent/script.hpp"
 #include "agent/stages.hpp"
 #include "base/text.hpp"
@@ -13,46 +15,6 @@
 namespace trainyard::agent {
 
 namespace {
-
-// What is run, in words for the log and the FailureReason.
-struct Plan {
-  std::vector<std::string> command;
-  protocol::StringPairs variables;
-  bool is_script_mode = true;
-};
-
-Result<Plan> make_plan(const Context& context) {
-  const protocol::Assignment& assignment = context.assignment;
-  Plan plan;
-  plan.variables = base_variables(context);
-  if (!assignment.entrypoint.empty()) {
-    plan.is_script_mode = false;
-    plan.command = assignment.entrypoint;
-    plan.command.insert(plan.command.end(), assignment.arguments.begin(),
-                        assignment.arguments.end());
-    return plan;
-  }
-  Script script = script_of(assignment);
-  if (script.program.empty()) {
-    return client_error(
-        "No script to run: neither the hyperparameter sagemaker_program nor the "
-        "environment variable SAGEMAKER_PROGRAM names one, and there is no "
-        "ContainerEntrypoint.");
-  }
-  ScriptHost host{context.shown_ml, context.recipe.module, cpu_count()};
-  for (auto& pair : script_variables(assignment, script, host)) {
-    plan.variables.push_back(std::move(pair));
-  }
-  std::error_code error;
-  fs::path code = context.ml / "code";
-  auto kind = kind_of(script, fs::exists(code / "setup.py", error));
-  if (kind == ProgramKind::shell_command) {
-    auto program = path_without_links(code, script.program);
-    if (program) fs::permissions(*program, fs::perms::all, error);
-  }
-  plan.command = script_command(script, kind, (context.layer / "bin/python").string());
-  return plan;
-}
 
 Time deadline_of(const Context& context) {
   // MaxRuntime counts from the entry into Training, also for an agent that was started again.
@@ -84,16 +46,27 @@ void write_output(const Context& context, const char* name, std::string_view tex
 
 std::string failure_reason(Context& context, const Plan& plan, int exit_code) {
   std::string own = read_failure_file(context);
-  Diagnosis diagnosis = diagnose(gather_evidence(context, exit_code));
+  Evidence evidence = gather_evidence(context, exit_code);
+  Diagnosis diagnosis = diagnose(evidence);
   context.diagnosis = diagnosis.text();
   if (!diagnosis.advice.empty()) context.say("Advice: " + diagnosis.advice + ".");
   if (!plan.is_script_mode) return algorithm_failure(own, exit_code);
   // The toolkit ends with 1 for whatever the script ended with: contract.md G.8.
   if (!own.empty()) return algorithm_failure(own, 1);
-  std::string text = failure_text("ExecuteUserScriptError", exit_code, diagnosis.detail,
-                                  shell_quoted(plan.command));
+  std::string kind = failure_kind(evidence.output, context.recipe.launcher.error_classes);
+  std::string text =
+      failure_text(kind, exit_code, diagnosis.detail, shell_quoted(plan.command));
   write_output(context, "failure", text);
   return algorithm_failure(text, 1);
+}
+
+// As the TensorFlow images do after a script that went well: contract.md I.1.
+void warn_of_missing_model(const Context& context) {
+  if (!context.recipe.launcher.has("saved_model_warning")) return;
+  auto folder = path_without_links(context.ml, "model");
+  if (!folder) return;
+  auto warnings = saved_model_warnings(*folder, context.shown_ml + "/model");
+  for (const std::string& warning : warnings) context.say("WARNING: " + warning);
 }
 
 // The last sync of checkpoints; what a killed script was just writing stays behind.
@@ -112,6 +85,7 @@ Result<> sync_checkpoints(const Context& context, const Result<ChildEnd>& ended)
 Result<int> run_script(Context& context) {
   Plan plan = TRY(make_plan(context));
   if (!context.journal.has(protocol::EventKind::training)) {
+    for (const std::string& notice : plan.notices) context.say("Note: " + notice + ".");
     context.say(fmt::format("Invoking script with the following command:\n\n{}\n",
                             shell_quoted(plan.command)));
     std::error_code error;
@@ -129,6 +103,7 @@ Result<int> run_script(Context& context) {
   if (!is_failure) {
     TRY(std::move(synced));
     if (end.exit_code == 0 && plan.is_script_mode) {
+      warn_of_missing_model(context);
       context.say("Reporting training SUCCESS");
       write_output(context, "success", "");
     }

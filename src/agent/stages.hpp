@@ -14,6 +14,8 @@ void give_back_ml(const Context& context);
 
 // environment.cpp: the image's environment, built if need be, and the job's layer over it.
 Result<> find_recipe(Context& context);
+// Without a word in the log: for an agent that takes over.
+Result<> look_up_recipe(Context& context);
 Result<> make_environment(Context& context);
 
 // download.cpp: channels and the source archive.

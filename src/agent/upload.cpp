@@ -65,7 +65,8 @@ Result<> upload_all(const Context& context) {
 
 Result<> upload(Context& context) {
   std::error_code error;
-  if (fs::is_empty(context.ml / "model", error)) {
+  bool is_said = context.recipe.launcher.has("saved_model_warning");  // run.cpp
+  if (!is_said && fs::is_empty(context.ml / "model", error)) {
     context.say("No model artifact is saved under the path /opt/ml/model");
   }
   auto done = upload_all(context);

@@ -43,6 +43,40 @@ Result<std::string> python_of_tag(std::string_view digits) {
   return fmt::format("{}.{}", digits.substr(0, 1), digits.substr(1));
 }
 
+void add_variables(const toml::table& table, std::map<std::string, std::string>& variables) {
+  if (const toml::table* found = table["variables"].as_table()) {
+    for (const auto& [name, value] : *found) {
+      variables[std::string(name.str())] = value.value_or("");
+    }
+  }
+}
+
+// The [launcher.<name>] that the environment names, with the environment's own module and variables
+// over it.
+Result<Launcher> read_launcher(const toml::table& root, const toml::table& environment) {
+  static const std::set<std::string> kFeatures = {
+      "tf_config", "tuned_model_dir", "saved_model_warning", "master_address", "torchrun"};
+  Launcher launcher;
+  if (auto name = environment["launcher"].value<std::string>()) {
+    const toml::table* table = root["launcher"][*name].as_table();
+    if (table == nullptr) return fail(Code::invalid, "there is no [launcher.{}]", *name);
+    launcher.module = (*table)["module"].value_or("");
+    add_variables(*table, launcher.variables);
+    launcher.error_classes = texts(*table, "error_classes");
+    auto features = texts(*table, "features");
+    for (std::string& feature : features) {
+      if (!kFeatures.contains(feature)) {
+        return fail(Code::invalid, "[launcher.{}]: unknown feature '{}'; known: {}", *name, feature,
+                    fmt::join(kFeatures, ", "));
+      }
+      launcher.features.insert(std::move(feature));
+    }
+  }
+  launcher.module = environment["module"].value_or(launcher.module);
+  add_variables(environment, launcher.variables);
+  return launcher;
+}
+
 }  // namespace
 
 Result<ImageUri> ImageUri::parse(std::string_view text) {
@@ -102,12 +136,7 @@ Result<Catalogue> Catalogue::load(const fs::path& toml_file,
     entry.pythons = texts(*table, "pythons");
     entry.packages = texts(*table, "packages");
     entry.packages.insert(entry.packages.end(), companions.begin(), companions.end());
-    entry.module = (*table)["module"].value_or("");
-    if (const toml::table* variables = (*table)["variables"].as_table()) {
-      for (const auto& [name, value] : *variables) {
-        entry.variables[std::string(name.str())] = value.value_or("");
-      }
-    }
+    entry.launcher = TRY(read_launcher(root, *table));
     if (entry.framework.empty() || entry.version.empty() || entry.pythons.empty()) {
       return fail(Code::invalid,
                   "{}, line {}: an [[environment]] needs framework, version, pythons",
@@ -140,8 +169,7 @@ Result<Recipe> Catalogue::make_recipe(const Entry& entry, const std::string& ask
   recipe.asked_python = asked_python;
   recipe.interpreter = *best;
   recipe.packages = entry.packages;
-  recipe.module = entry.module;
-  recipe.variables = entry.variables;
+  recipe.launcher = entry.launcher;
   return recipe;
 }
 

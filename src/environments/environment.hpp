@@ -5,6 +5,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,20 @@ struct Interpreter {
 // /usr/bin, PATH and pyenv's versions, each program once, the system's first.
 std::vector<Interpreter> find_interpreters();
 
+// What a framework's images do around the script, beside what all of them do. Data: the agent has
+// no other knowledge of frameworks.
+struct Launcher {
+  std::string module;                            // SM_FRAMEWORK_MODULE
+  std::map<std::string, std::string> variables;  // set for every script, unless the job sets them
+  // tf_config: TF_CONFIG of distributed jobs. tuned_model_dir: a model_dir of its own for each job
+  // of a tuning. saved_model_warning: a word when no model was saved. master_address: MASTER_ADDR
+  // and MASTER_PORT. torchrun: sagemaker_torch_distributed_enabled.
+  std::set<std::string> features;
+  std::vector<std::string> error_classes;  // exceptions that a FailureReason is named after
+
+  bool has(const std::string& feature) const { return features.contains(feature); }
+};
+
 // One environment as it is to be: everything that decides its content.
 struct Recipe {
   std::string name;          // "tensorflow-2.19.1-py311", for people, logs and commands
@@ -42,9 +57,8 @@ struct Recipe {
   std::string version;       // "2.19.1"
   std::string asked_python;  // "3.12"; empty: any
   Interpreter interpreter;
-  std::vector<std::string> packages;             // pip requirements
-  std::string module;                            // SM_FRAMEWORK_MODULE
-  std::map<std::string, std::string> variables;  // set for every script of this framework
+  std::vector<std::string> packages;  // pip requirements
+  Launcher launcher;
 
   std::string key() const;  // hash of interpreter and packages: the folder's name
 };
@@ -69,8 +83,7 @@ class Catalogue {
     std::vector<std::string> repositories;
     std::vector<std::string> pythons;
     std::vector<std::string> packages;
-    std::string module;
-    std::map<std::string, std::string> variables;
+    Launcher launcher;
   };
 
   Result<Recipe> make_recipe(const Entry& entry, const std::string& asked_python) const;

@@ -51,6 +51,36 @@ TEST(Catalogue, the_nearest_python_of_the_host_is_taken) {
   EXPECT_EQ(resolved("tensorflow:2.16"), "tensorflow-2.16.2-py311");
 }
 
+TEST(Catalogue, what_a_frameworks_images_do_comes_with_the_environment) {
+  auto recipe = catalogue().resolve(ImageUri::parse("tensorflow:2.19").value());
+  ASSERT_TRUE(recipe);
+  EXPECT_EQ(recipe->launcher.module, "sagemaker_tensorflow_container.training:main");
+  EXPECT_EQ(recipe->launcher.variables.at("TF_CPP_MIN_LOG_LEVEL"), "1");
+  EXPECT_TRUE(recipe->launcher.has("tf_config"));
+  EXPECT_FALSE(recipe->launcher.has("torchrun"));
+}
+
+TEST(Catalogue, a_launcher_is_checked_and_an_environment_goes_over_it) {
+  fs::path file = fs::temp_directory_path() / ("launchers-" + random_hex(4) + ".toml");
+  auto load = [&](std::string_view feature, std::string_view name) {
+    std::string text = fmt::format(
+        "[launcher.l]\nmodule = \"a:b\"\nvariables = {{ X = \"1\", Y = \"1\" }}\n"
+        "features = [\"{}\"]\n[[environment]]\nframework = \"f\"\nversion = \"1\"\n"
+        "pythons = [\"3.11\"]\nlauncher = \"{}\"\nmodule = \"c:d\"\nvariables = {{ X = \"2\" }}\n",
+        feature, name);
+    EXPECT_TRUE(write_file_atomically(file, text));
+    return Catalogue::load(file, kPythons);
+  };
+  EXPECT_NE(load("no", "l").error().message.find("unknown feature 'no'"), std::string::npos);
+  EXPECT_EQ(load("torchrun", "m").error().message, "there is no [launcher.m]");
+  auto loaded = load("torchrun", "l");
+  ASSERT_TRUE(loaded);
+  Launcher launcher = loaded->recipes().at(0).launcher;
+  EXPECT_EQ(launcher.module, "c:d");
+  EXPECT_EQ(launcher.variables.at("X") + launcher.variables.at("Y"), "21");
+  fs::remove(file);
+}
+
 TEST(Catalogue, an_unknown_image_names_what_is_known) {
   std::string text = resolved("r/tensorflow-training:1.4-cpu-py27");
   EXPECT_TRUE(text.starts_with("no managed environment for tensorflow-training:1.4; known (cpu): "))

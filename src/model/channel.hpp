@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace trainyard {
 
@@ -23,6 +24,7 @@ struct Channel {
   bool is_gzip = false;       // CompressionType Gzip
   bool is_record_io = false;  // RecordWrapperType RecordIO
   std::optional<int64_t> shuffle_seed;
+  std::vector<std::string> instance_groups;  // for their hosts alone; empty: for all
 };
 
 // The words of the API: "File", "S3Prefix", "FullyReplicated", …

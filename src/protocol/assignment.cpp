@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/assignment.hpp"
 
+#include <algorithm>
+
 namespace trainyard::protocol {
 
 namespace {
@@ -20,9 +22,16 @@ json::object to_json(const Channel& channel) {
                         {"input_mode", api_name(channel.input_mode)},
                         {"content_type", channel.content_type},
                         {"is_gzip", channel.is_gzip},
-                        {"is_record_io", channel.is_record_io}};
+                        {"is_record_io", channel.is_record_io},
+                        {"instance_groups", json::to_array(channel.instance_groups)}};
   if (channel.shuffle_seed) document["shuffle_seed"] = *channel.shuffle_seed;
   return document;
+}
+
+json::object to_json(const InstanceGroup& group) {
+  return {{"name", group.name},
+          {"instance_type", group.instance_type},
+          {"hosts", json::to_array(group.hosts)}};
 }
 
 json::object to_json(const ServerAccess& server) {
@@ -40,6 +49,10 @@ json::object to_json(const HostSettings& host) {
           {"memory_limit_bytes", host.memory_limit_bytes},
           {"cpu_limit", host.cpu_limit},
           {"stop_grace_seconds", host.stop_grace_seconds}};
+}
+
+bool contains(const std::vector<std::string>& list, const std::string& text) {
+  return std::find(list.begin(), list.end(), text) != list.end();
 }
 
 Failure bad_member(std::string_view key) {
@@ -95,7 +108,25 @@ Result<Channel> parse_channel(const json::object& document) {
   channel.is_gzip = TRY(get_bool(document, "is_gzip"));
   channel.is_record_io = TRY(get_bool(document, "is_record_io"));
   channel.shuffle_seed = json::find_integer(document, "shuffle_seed");
+  channel.instance_groups =
+      json::find_texts(document, "instance_groups").value_or(std::vector<std::string>());
   return channel;
+}
+
+Result<std::vector<InstanceGroup>> parse_groups(const json::object& document) {
+  std::vector<InstanceGroup> groups;
+  const json::array* list = json::find_array(document, "instance_groups");
+  if (list == nullptr) return groups;
+  for (const json::value& value : *list) {
+    if (!value.is_object()) return bad_member("instance_groups");
+    const json::object& entry = value.get_object();
+    InstanceGroup group;
+    group.name = TRY(json::get_string(entry, "name"));
+    group.instance_type = TRY(json::get_string(entry, "instance_type"));
+    group.hosts = TRY(get_texts(entry, "hosts"));
+    groups.push_back(std::move(group));
+  }
+  return groups;
 }
 
 Result<ServerAccess> parse_server(const json::object& document) {
@@ -129,12 +160,15 @@ Result<HostSettings> parse_host(const json::object& document) {
 json::object to_json(const Assignment& assignment) {
   json::array channels;
   for (const Channel& channel : assignment.channels) channels.push_back(to_json(channel));
+  json::array groups;
+  for (const InstanceGroup& group : assignment.instance_groups) groups.push_back(to_json(group));
   json::object document{{"job_name", assignment.job_name},
                         {"job_arn", assignment.job_arn},
                         {"attempt", assignment.attempt},
                         {"host", assignment.host},
                         {"hosts", json::to_array(assignment.hosts)},
                         {"instance_type", assignment.instance_type},
+                        {"instance_groups", std::move(groups)},
                         {"image", assignment.image},
                         {"entrypoint", json::to_array(assignment.entrypoint)},
                         {"arguments", json::to_array(assignment.arguments)},
@@ -154,6 +188,28 @@ json::object to_json(const Assignment& assignment) {
                                           {"local_path", assignment.checkpoint->local_path}};
   }
   return document;
+}
+
+std::vector<InstanceGroup> groups_of(const Assignment& assignment) {
+  if (!assignment.instance_groups.empty()) return assignment.instance_groups;
+  return {{"homogeneousCluster", assignment.instance_type, assignment.hosts}};
+}
+
+std::string instance_type_of(const Assignment& assignment) {
+  for (const InstanceGroup& group : assignment.instance_groups) {
+    if (contains(group.hosts, assignment.host)) return group.instance_type;
+  }
+  return assignment.instance_type;
+}
+
+void keep_channels_of_host(Assignment& assignment) {
+  std::string own;
+  for (const InstanceGroup& group : assignment.instance_groups) {
+    if (contains(group.hosts, assignment.host)) own = group.name;
+  }
+  std::erase_if(assignment.channels, [&](const Channel& channel) {
+    return !channel.instance_groups.empty() && !contains(channel.instance_groups, own);
+  });
 }
 
 Result<Assignment> parse_assignment(const json::object& document) {
@@ -186,6 +242,7 @@ Result<Assignment> parse_assignment(const json::object& document) {
   assignment.max_runtime_seconds = TRY(json::get_integer(document, "max_runtime_seconds"));
   assignment.is_network_isolated = TRY(get_bool(document, "is_network_isolated"));
   // Members that came later: a job that an older program stored lacks them.
+  assignment.instance_groups = TRY(parse_groups(document));
   assignment.notices = json::find_texts(document, "notices").value_or(std::vector<std::string>());
   assignment.created_ms = TRY(json::get_integer(document, "created_ms"));
   assignment.server = TRY(parse_server(*TRY(get_object(document, "server"))));

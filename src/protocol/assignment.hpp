@@ -44,6 +44,13 @@ struct CheckpointTarget {
   std::string local_path;  // default /opt/ml/checkpoints/
 };
 
+// Hosts of one kind; a job has one group unless it asks for several.
+struct InstanceGroup {
+  std::string name;
+  std::string instance_type;
+  std::vector<std::string> hosts;
+};
+
 // CreateTrainingJob, in our words, for one host of one attempt.
 struct Assignment {
   std::string job_name;
@@ -52,6 +59,7 @@ struct Assignment {
   std::string host = "algo-1";
   std::vector<std::string> hosts = {"algo-1"};  // sorted, the same on every host
   std::string instance_type;
+  std::vector<InstanceGroup> instance_groups;  // empty: all hosts are of one kind
   std::string image;
   std::vector<std::string> entrypoint;  // ContainerEntrypoint; empty: script mode
   std::vector<std::string> arguments;   // ContainerArguments
@@ -70,6 +78,13 @@ struct Assignment {
 };
 
 json::object to_json(const Assignment& assignment);
+// The request's groups, or the one that AWS calls homogeneousCluster.
+std::vector<InstanceGroup> groups_of(const Assignment& assignment);
+// Leaves out the channels that are for the hosts of other groups.
+void keep_channels_of_host(Assignment& assignment);
+// Of this host.
+std::string instance_type_of(const Assignment& assignment);
+
 Result<Assignment> parse_assignment(const json::object& document);
 
 }  // namespace trainyard::protocol

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from conftest import TENSORFLOW_LIKE, Jobs
 
 SHOW = """
     import json, os, sys
@@ -55,6 +56,23 @@ def test_channel_files_are_byte_for_byte_and_model_and_output_come_back(jobs):
     assert jobs.archive(name) == {"copy/a.bin": blob, "copy/deep/b c.bin": blob}
     assert jobs.archive(name, "output.tar.gz") == {"metrics.json": b"{}"}
     assert jobs.phases(name) == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
+
+
+def test_an_instance_group_and_its_channels(jobs):
+    jobs.s3.put_object(Bucket=jobs.bucket, Key="data/a.txt", Body=b"x")
+    channels = [{"ChannelName": name, "DataSource": {"S3DataSource": {
+        "S3DataType": "S3Prefix", "S3Uri": f"s3://{jobs.bucket}/data", "InstanceGroupNames": [group]}}}
+        for name, group in (("train", "workers"), ("other", "idle"))]
+    groups = [{"InstanceGroupName": "idle", "InstanceType": "ml.m5.large", "InstanceCount": 0},
+              {"InstanceGroupName": "workers", "InstanceType": "ml.c5.xlarge", "InstanceCount": 1}]
+    name = jobs.start(SHOW, InputDataConfig=channels, ResourceConfig={"InstanceGroups": groups, "VolumeSizeInGB": 1})
+    assert jobs.wait(name)["TrainingJobStatus"] == "Completed", jobs.lines(name)
+    seen = shown(jobs, name)
+    assert seen["env"]["SM_CURRENT_INSTANCE_GROUP"] == "workers" == seen["config"]["resourceconfig"]["current_group_name"]
+    assert seen["env"]["SM_CURRENT_INSTANCE_TYPE"] == "ml.c5.xlarge" and seen["env"]["SM_CHANNELS"] == '["train"]'
+    with pytest.raises(jobs.sagemaker.exceptions.ClientError, match="'nobody' of channel 'train'"):
+        channels[0]["DataSource"]["S3DataSource"]["InstanceGroupNames"] = ["nobody"]
+        jobs.start(SHOW, InputDataConfig=channels, ResourceConfig={"InstanceGroups": groups, "VolumeSizeInGB": 1})
 
 
 def test_the_job_is_walled_off(jobs):
@@ -150,6 +168,23 @@ def test_the_job_has_its_own_s3_credentials(jobs):
     isolated = jobs.run("import os; assert 'AWS_ACCESS_KEY_ID' not in os.environ",
                         EnableNetworkIsolation=True)
     assert isolated["TrainingJobStatus"] == "Completed", isolated
+
+
+def test_tensorflow_jobs_without_a_saved_model_are_warned(jobs):
+    tensorflow = Jobs(jobs.service, TENSORFLOW_LIKE)
+    empty = tensorflow.start("print('no model')")
+    served = tensorflow.start("""
+        import os
+        os.makedirs("/opt/ml/model/1")
+        open("/opt/ml/model/1/saved_model.pb", "w").close()
+    """)
+    assert tensorflow.wait(empty)["TrainingJobStatus"] == "Completed", tensorflow.lines(empty)
+    lines = tensorflow.lines(empty)
+    assert "WARNING: No model artifact is saved under path /opt/ml/model. Your training job will not save any model " \
+        "files to S3." in lines
+    assert lines.index("Reporting training SUCCESS") > lines.index("no model")
+    assert tensorflow.wait(served)["TrainingJobStatus"] == "Completed", tensorflow.lines(served)
+    assert not [line for line in tensorflow.lines(served) if "model" in line and "WARNING" in line]
 
 
 def test_what_is_not_done_yet_is_said_in_the_log(jobs):

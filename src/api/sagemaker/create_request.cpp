@@ -86,15 +86,60 @@ std::optional<aws::Fault> check_time_limits(const json::object& request) {
   return std::nullopt;
 }
 
+int64_t instances_of_groups(const json::object& resources) {
+  int64_t count = 0;
+  const json::array* groups = json::find_array(resources, "InstanceGroups");
+  for (size_t i = 0; groups != nullptr && i < groups->size(); ++i) {
+    count += json::find_integer((*groups)[i].get_object(), "InstanceCount").value_or(0);
+  }
+  return count;
+}
+
+std::optional<aws::Fault> check_groups(const json::object& resources) {
+  bool has_both = json::find(resources, "InstanceType") != nullptr ||
+                  json::find(resources, "InstanceCount") != nullptr;
+  if (has_both) {
+    return invalid("ResourceConfig.InstanceGroups excludes InstanceType and InstanceCount");
+  }
+  std::set<std::string> names;
+  const json::array& groups = *json::find_array(resources, "InstanceGroups");
+  for (const json::value& group : groups) {
+    std::string name = json::find_string(group.get_object(), "InstanceGroupName").value_or("");
+    if (!names.insert(name).second) {
+      return invalid(fmt::format("Duplicate instance group name '{}' in InstanceGroups", name));
+    }
+  }
+  return std::nullopt;
+}
+
+// Channels may be for the hosts of some groups alone.
+std::optional<aws::Fault> check_channel_groups(const json::object& request) {
+  std::set<std::string> known;
+  const json::object& resources = member(request, "ResourceConfig");
+  const json::array* groups = json::find_array(resources, "InstanceGroups");
+  for (size_t i = 0; groups != nullptr && i < groups->size(); ++i) {
+    known.insert(json::find_string((*groups)[i].get_object(), "InstanceGroupName").value_or(""));
+  }
+  const json::array* channels = json::find_array(request, "InputDataConfig");
+  for (size_t i = 0; channels != nullptr && i < channels->size(); ++i) {
+    const json::object& channel = (*channels)[i].get_object();
+    auto names = json::find_texts(member(member(channel, "DataSource"), "S3DataSource"),
+                                  "InstanceGroupNames");
+    for (size_t k = 0; names && k < names->size(); ++k) {
+      if (known.contains((*names)[k])) continue;
+      return invalid(
+          fmt::format("Instance group '{}' of channel '{}' is not one of ResourceConfig's",
+                      (*names)[k], json::find_string(channel, "ChannelName").value_or("")));
+    }
+  }
+  return std::nullopt;
+}
+
 std::optional<aws::Fault> check_resources(const json::object& request) {
   const json::object& resources = member(request, "ResourceConfig");
-  if (json::find(resources, "InstanceGroups") != nullptr) {
-    bool has_both = json::find(resources, "InstanceType") != nullptr ||
-                    json::find(resources, "InstanceCount") != nullptr;
-    return invalid(has_both
-                       ? "ResourceConfig.InstanceGroups excludes InstanceType and InstanceCount"
-                       : "ResourceConfig.InstanceGroups is not supported; give InstanceType and "
-                         "InstanceCount");
+  bool has_groups = json::find_array(resources, "InstanceGroups") != nullptr;
+  if (has_groups) {
+    if (auto fault = check_groups(resources)) return fault;
   }
   if (json::find(resources, "InstancePreferences") != nullptr) {
     return invalid(
@@ -102,13 +147,14 @@ std::optional<aws::Fault> check_resources(const json::object& request) {
         "InstanceCount");
   }
   for (const char* name : {"InstanceType", "InstanceCount"}) {
-    if (json::find(resources, name) != nullptr) continue;
+    if (has_groups || json::find(resources, name) != nullptr) continue;
     return invalid(
         fmt::format("1 validation error detected: Value null at 'resourceConfig.i{}' failed to "
                     "satisfy constraint: Member must not be null",
                     name + 1));
   }
-  auto count = json::find_integer(resources, "InstanceCount").value_or(1);
+  auto count = has_groups ? instances_of_groups(resources)
+                          : json::find_integer(resources, "InstanceCount").value_or(1);
   if (count != 1) {
     return invalid(
         fmt::format("ResourceConfig.InstanceCount {} is not supported; this service "
@@ -205,8 +251,27 @@ Channel to_channel(const json::object& document, InputMode job_mode) {
   channel.content_type = word(document, "ContentType");
   channel.is_gzip = word(document, "CompressionType") == "Gzip";
   channel.is_record_io = word(document, "RecordWrapperType") == "RecordIO";
+  channel.instance_groups = texts(s3, "InstanceGroupNames");
   channel.shuffle_seed = json::find_integer(member(document, "ShuffleConfig"), "Seed");
   return channel;
+}
+
+// algo-1, algo-2, … in the order of the groups.
+void set_groups(const json::array& groups, protocol::Assignment& assignment) {
+  assignment.hosts.clear();
+  for (const json::value& value : groups) {
+    const json::object& entry = value.get_object();
+    protocol::InstanceGroup group;
+    group.name = json::find_string(entry, "InstanceGroupName").value_or("");
+    group.instance_type = json::find_string(entry, "InstanceType").value_or("");
+    auto count = json::find_integer(entry, "InstanceCount").value_or(0);
+    for (int64_t i = 0; i < count; ++i) {
+      group.hosts.push_back(fmt::format("algo-{}", assignment.hosts.size() + 1));
+      assignment.hosts.push_back(group.hosts.back());
+    }
+    assignment.instance_groups.push_back(std::move(group));
+  }
+  assignment.instance_type = protocol::instance_type_of(assignment);
 }
 
 }  // namespace
@@ -225,7 +290,7 @@ std::optional<aws::Fault> check_tag_keys(const json::array& tags) {
 
 std::optional<aws::Fault> check_rules(const json::object& request) {
   for (auto* rule : {check_time_limits, check_resources, check_profiler, check_algorithm,
-                     check_tags, check_places}) {
+                     check_tags, check_places, check_channel_groups}) {
     if (auto fault = rule(request)) return fault;
   }
   std::string mode =
@@ -266,6 +331,8 @@ protocol::Assignment to_assignment(const json::object& request) {
   assignment.environment = pairs(request, "Environment");
   assignment.instance_type =
       json::find_string(member(request, "ResourceConfig"), "InstanceType").value_or("");
+  const json::array* groups = json::find_array(member(request, "ResourceConfig"), "InstanceGroups");
+  if (groups != nullptr) set_groups(*groups, assignment);
   auto mode = parse_input_mode(*json::find_string(algorithm, "TrainingInputMode"));
   if (const json::array* channels = json::find_array(request, "InputDataConfig")) {
     for (const json::value& channel : *channels) {
