@@ -54,8 +54,7 @@ std::string failure_reason(Context& context, const Plan& plan, int exit_code) {
   // The toolkit ends with 1 for whatever the script ended with: contract.md G.8.
   if (!own.empty()) return algorithm_failure(own, 1);
   std::string kind = failure_kind(evidence.output, context.recipe.launcher.error_classes);
-  std::string text =
-      failure_text(kind, exit_code, diagnosis.detail, shell_quoted(plan.command));
+  std::string text = failure_text(kind, exit_code, diagnosis.detail, shell_quoted(plan.command));
   write_output(context, "failure", text);
   return algorithm_failure(text, 1);
 }

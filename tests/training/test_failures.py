@@ -130,7 +130,7 @@ def documented(name):
 
 def check(jobs, name):
     job, reason, expected = fail(jobs, name)
-    assert reason.startswith("AlgorithmError: ExecuteUserScriptError:\nExitCode ")
+    assert re.match(r"AlgorithmError: (ExecuteUserScriptError|DataLossError):\nExitCode \d+\nErrorMessage ", reason)
     assert expected in reason[:200], reason
     seen = section(name, SCRIPTS[name][0], re.sub(r"disk full, \S+ \S+ free", "disk full, 0 B free", reason))
     if os.environ.get("ACCEPT"):

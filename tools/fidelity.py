@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes doc/fidelity.md: what of SageMaker's training API is exact here, approximated, ignored or refused, member by
+member of the service model (src/api/model/api_model.json), each row with the test that shows it. Run it after a change:
+
+    python3 tools/fidelity.py
+
+tests/api/test_fidelity.py holds the page to the model, to the code and to the tests."""
+import json
+import pathlib
+import re
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGE = ROOT / "doc/fidelity.md"
+MODEL = json.loads((ROOT / "src/api/model/api_model.json").read_text())
+
+LIMITS = "tests/api/test_limits.py::test_every_limit_of_every_member"
+ANSWERS = "tests/api/test_model.py::test_every_answer_is_what_the_model_says"
+NOTICED = "tests/api/test_fidelity.py::test_what_is_ignored_is_told"
+REFUSED = "tests/api/test_fidelity.py::test_what_is_refused_is_refused_with_this_text"
+MODES = "tests/api/test_fidelity.py::test_data_types_and_modes_that_are_refused"
+ARGUMENTS = "tests/sdk/test_v2.py::test_every_argument_of_a_file_mode_job_arrives"
+SCRIPT = "tests/training/test_script_mode.py::"
+LIFE = "tests/training/test_life.py::"
+ATTEMPTS = "tests/training/test_attempts.py::"
+METRICS = "tests/clients/test_metrics.py::"
+CHANNELS = SCRIPT + "test_channel_files_are_byte_for_byte_and_model_and_output_come_back"
+
+# What has no effect is in the code itself: member and why it is harmless.
+IGNORED = dict(re.findall(r'Notice\{"([\w.]+)",\s*"([^"]+)"\}', (ROOT / "src/api/sagemaker/notices.cpp").read_text()))
+
+# CreateTrainingJob, the longest path that is a member or holds it counts: (level, in words, test).
+CREATE = {
+    "TrainingJobName": ("exact", "", LIMITS),
+    "HyperParameters": ("exact", "", SCRIPT + "test_arguments_variables_and_configuration_files"),
+    "AlgorithmSpecification": ("exact", "", ARGUMENTS),
+    "AlgorithmSpecification.TrainingImage": (
+        "approximated", "the URI stands for a managed environment with that framework's version; images are not run",
+        "tests/training/test_faults.py::test_an_unknown_image_lists_what_is_known"),
+    "AlgorithmSpecification.AlgorithmName": ("refused", "AlgorithmSpecification.AlgorithmName is not supported", REFUSED),
+    "AlgorithmSpecification.TrainingInputMode": (
+        "approximated", "FastFile is downloaded before the start; Pipe is refused", SCRIPT + "test_what_is_not_done_yet_is_said_in_the_log"),
+    "AlgorithmSpecification.MetricDefinitions": (
+        "approximated", "RE2 instead of Python's re: no look-around, no back references; a notice says so",
+        METRICS + "test_metrics_that_can_have_no_value_are_told_in_the_log"),
+    "AlgorithmSpecification.EnableSageMakerMetricsTimeSeries": (
+        "approximated", "time series are always kept", METRICS + "test_statistics_by_json"),
+    "AlgorithmSpecification.ContainerEntrypoint": ("exact", "", SCRIPT + "test_container_entrypoint_replaces_script_mode"),
+    "AlgorithmSpecification.ContainerArguments": ("exact", "", SCRIPT + "test_container_entrypoint_replaces_script_mode"),
+    "RoleArn": ("approximated", "every well-formed role will do", LIMITS),
+    "InputDataConfig": ("exact", "", CHANNELS),
+    "InputDataConfig.DataSource.S3DataSource.S3DataType": (
+        "approximated", "S3Prefix; manifests are refused", MODES),
+    "InputDataConfig.DataSource.S3DataSource.S3DataDistributionType": (
+        "exact", "with one instance both are the same", ARGUMENTS),
+    "InputDataConfig.DataSource.S3DataSource.AttributeNames": (
+        "approximated", "count for AugmentedManifestFile alone, which is refused", MODES),
+    "InputDataConfig.DataSource.S3DataSource.InstanceGroupNames": (
+        "exact", "", SCRIPT + "test_an_instance_group_and_its_channels"),
+    "InputDataConfig.DataSource.S3DataSource.ModelAccessConfig": (
+        "approximated", "model hubs are unknown: validated and echoed", ANSWERS),
+    "InputDataConfig.DataSource.S3DataSource.HubAccessConfig": (
+        "approximated", "model hubs are unknown: validated and echoed", ANSWERS),
+    "InputDataConfig.DataSource.FileSystemDataSource": (
+        "refused", "has no S3DataSource; FileSystemDataSource and DatasetSource are not supported", REFUSED),
+    "InputDataConfig.DataSource.DatasetSource": (
+        "refused", "has no S3DataSource; FileSystemDataSource and DatasetSource are not supported", REFUSED),
+    "InputDataConfig.CompressionType": ("exact", "Gzip counts in Pipe only, which is refused", ARGUMENTS),
+    "InputDataConfig.RecordWrapperType": ("exact", "told to the script; wraps in Pipe only, which is refused", ARGUMENTS),
+    "InputDataConfig.InputMode": (
+        "approximated", "FastFile is downloaded before the start; Pipe is refused", SCRIPT + "test_what_is_not_done_yet_is_said_in_the_log"),
+    "InputDataConfig.ShuffleConfig": ("approximated", "shuffles in Pipe only, which is refused", ANSWERS),
+    "OutputDataConfig": ("exact", "", CHANNELS),
+    "ResourceConfig": ("exact", "", ARGUMENTS),
+    "ResourceConfig.InstanceType": ("approximated", "every type of the model; all run on this host as it is", LIMITS),
+    "ResourceConfig.InstanceCount": ("refused", "is not supported; this service runs jobs on one instance", REFUSED),
+    "ResourceConfig.InstanceGroups": (
+        "approximated", "one instance in all", SCRIPT + "test_an_instance_group_and_its_channels"),
+    "ResourceConfig.VolumeSizeInGB": ("approximated", "the host's disk is shared, its room is not limited", LIMITS),
+    "ResourceConfig.InstancePreferences": ("refused", "ResourceConfig.InstancePreferences is not supported", REFUSED),
+    "ResourceConfig.SelectedInstanceType": ("approximated", "an answer's member: validated and echoed", ANSWERS),
+    "ResourceConfig.SelectedInstanceCount": ("approximated", "an answer's member: validated and echoed", ANSWERS),
+    "StoppingCondition": ("exact", "", "tests/training/test_faults.py::test_max_runtime_stops_the_job"),
+    "StoppingCondition.MaxRuntimeInSeconds": (
+        "exact", "over all attempts, from the entry into Training", ATTEMPTS + "test_the_runtime_of_all_attempts_counts"),
+    "StoppingCondition.MaxWaitTimeInSeconds": ("exact", "", ATTEMPTS + "test_a_spot_job_that_waits_too_long_is_stopped"),
+    "Tags": ("exact", "", "tests/api/test_model.py::test_tags_change_and_a_deleted_job_leaves_its_logs_and_model"),
+    "EnableNetworkIsolation": ("exact", "", "tests/sdk/test_v2.py::test_an_isolated_job_gets_its_code_as_a_channel"),
+    "EnableManagedSpotTraining": (
+        "approximated", "an interruption comes from `trainyard interrupt`", ATTEMPTS + "test_a_spot_interruption"),
+    "CheckpointConfig": ("exact", "only whole files, in an order that keeps a checkpoint complete",
+                         ATTEMPTS + "test_checkpoints_are_restored_mirrored_and_only_whole"),
+    "CheckpointConfig.LocalPath": ("exact", "", ATTEMPTS + "test_a_local_path_that_cannot_be_shown_is_told"),
+    "DebugHookConfig": ("approximated", "validated and echoed", ANSWERS),
+    "ProfilerConfig": ("approximated", "validated and echoed", ANSWERS),
+    "Environment": ("exact", "", ARGUMENTS),
+    "RetryStrategy": ("exact", "", ATTEMPTS + "test_a_lost_instance_is_replaced_and_the_script_goes_on"),
+    "RemoteDebugConfig": ("approximated", "validated and echoed", ANSWERS),
+    "InfraCheckConfig": ("approximated", "validated and echoed", ANSWERS),
+    "SessionChainingConfig": ("approximated", "validated and echoed", ANSWERS),
+    "ServerlessJobConfig": ("refused", "ServerlessJobConfig is not supported", REFUSED),
+}
+
+# The other operations as a whole, with the members that differ.
+OTHERS = {
+    "DescribeTrainingJob": {"": ("exact", "", ANSWERS)},
+    "ListTrainingJobs": {
+        "": ("exact", "filters before it pages", ANSWERS),
+        "WarmPoolStatusEquals": ("approximated", "there are no warm pools: finds nothing", LIMITS)},
+    "StopTrainingJob": {"": ("exact", "", LIFE + "test_a_stop_while_training_keeps_the_model")},
+    "UpdateTrainingJob": {"": ("approximated", "taken and echoed; nothing is profiled, there are no warm pools", ANSWERS)},
+    "DeleteTrainingJob": {
+        "": ("exact", "", "tests/api/test_model.py::test_tags_change_and_a_deleted_job_leaves_its_logs_and_model")},
+    "Search": {"": ("approximated", "Resource TrainingJob alone; others are refused", ANSWERS)},
+    "AddTags": {"": ("exact", "of training jobs", "tests/api/test_model.py::test_tags_change_and_a_deleted_job_leaves_its_logs_and_model")},
+    "ListTags": {"": ("exact", "of training jobs", ANSWERS)},
+    "DeleteTags": {"": ("exact", "of training jobs", ANSWERS)},
+    "DescribeLogGroups": {"": ("approximated", "there is the one group of training jobs", ANSWERS)},
+    "DescribeLogStreams": {"": ("exact", "", ANSWERS)},
+    "GetLogEvents": {"": ("exact", "", ANSWERS)},
+    "FilterLogEvents": {"": ("exact", "", "tests/clients/test_aws_cli.py::test_a_training_job_from_data_to_model")},
+    "GetMetricStatistics": {"": ("exact", "", METRICS + "test_statistics_by_json")},
+    "GetMetricData": {
+        "": ("exact", "", METRICS + "test_metric_data_and_the_list_of_metrics"),
+        "MetricDataQueries.Expression": ("refused", "no metric math", METRICS + "test_what_cannot_be_answered_is_refused")},
+    "ListMetrics": {"": ("exact", "", METRICS + "test_metric_data_and_the_list_of_metrics")},
+    "BatchPutMetrics": {"": ("approximated", "values of training jobs; there are no experiments", METRICS + "test_batch_put_metrics")},
+}
+
+CONTAINER = [  # what, level, words, test
+    ("S3DataType S3Prefix", "exact", "contract of names and folders to the letter", CHANNELS),
+    ("S3DataType ManifestFile, AugmentedManifestFile, Converse", "refused", "not supported", MODES),
+    ("Input mode File", "exact", "", CHANNELS),
+    ("Input mode FastFile", "approximated", "downloaded before the start", SCRIPT + "test_what_is_not_done_yet_is_said_in_the_log"),
+    ("Input mode Pipe", "refused", "not supported; use File", MODES),
+    ("SM_*, arguments, TF_CONFIG, exit status, failure file", "exact",
+     "but for the rows of differences-script-mode.md", "tests/differential/test_toolkit.py::test_the_same_jobs_make_the_same_scripts"),
+    ("/opt/ml/input/config/*.json", "exact", "", SCRIPT + "test_arguments_variables_and_configuration_files"),
+    ("/opt/ml/model, /opt/ml/output/data", "exact", "", CHANNELS),
+    ("/opt/ml/output/failure", "exact", "", "tests/training/test_faults.py::test_the_scripts_own_failure_file_counts"),
+    ("/opt/ml/checkpoints", "exact", "", ATTEMPTS + "test_checkpoints_are_restored_mirrored_and_only_whole"),
+    ("FailureReason", "approximated", "SageMaker's form; the cause comes first: failures.md",
+     "tests/training/test_failures.py::test_the_cause_comes_first"),
+    ("Job credentials", "approximated", "keys in the environment; no container credential endpoint",
+     SCRIPT + "test_the_job_has_its_own_s3_credentials"),
+    ("SIGTERM at a stop", "approximated", "reaches the script and its children, not only process 1",
+     "tests/differential/test_toolkit.py::test_sigterm_reaches_the_script_here_and_not_by_the_toolkit"),
+    ("Logs: group, stream names, order", "exact", "a stream for each attempt",
+     "tests/clients/test_aws_cli.py::test_a_training_job_from_data_to_model"),
+    ("Instance metrics", "exact", "CPU, memory and disk; GPU where nvidia-smi is", METRICS + "test_a_running_job_shows_what_its_instance_uses"),
+]
+
+
+def members(shape, path="", above=()):
+    """Paths of all members below a structure; items of lists without an index."""
+    for name, target in MODEL["shapes"][shape].get("members", {}).items():
+        yield path + name
+        while MODEL["shapes"][target]["type"] == "list":
+            target = MODEL["shapes"][target]["member"]
+        if MODEL["shapes"][target]["type"] == "structure" and target not in above:
+            yield from members(target, f"{path}{name}.", (*above, target))
+
+
+def rule_of(path, rules):
+    """The rule of the longest path that is `path` or holds it."""
+    while path not in rules and path:
+        path = path.rpartition(".")[0]
+    return rules.get(path)
+
+
+def rows():
+    """(operation, member, level, words, test) of everything in the model, then of the container."""
+    for operation, shape in MODEL["operations"].items():
+        rules = CREATE if operation == "CreateTrainingJob" else OTHERS[operation]
+        if operation == "CreateTrainingJob":
+            rules = rules | {path: ("ignored", why, NOTICED) for path, why in IGNORED.items()}
+        for path in members(shape):
+            yield operation, path, *(rule_of(path, rules) or ("missing", "", ""))
+    for what, *rest in CONTAINER:
+        yield "container", what, *rest
+
+
+def page():
+    lines = ["# Fidelity", "",
+             "What of SageMaker's training API and of its container contract holds here, member by member of the service model.",
+             "`exact`: as on SageMaker. `approximated`: how, in words. `ignored`: accepted without effect, and said in the job's log",
+             "and by `trainyard describe`; why it is harmless. `refused`: with this text. Every row names the test that shows it.",
+             "`tools/fidelity.py` writes this page from the model; `tests/api/test_fidelity.py` checks it."]
+    last = None
+    for operation, path, level, words, test in rows():
+        if operation != last:
+            title = "The container" if operation == "container" else operation
+            lines += ["", f"## {title}", "", "| what | | how | test |", "|---|---|---|---|"]
+            last = operation
+        lines.append(f"| {path} | {level} | {words} | {test.removeprefix('tests/')} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
