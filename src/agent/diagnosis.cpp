@@ -125,13 +125,13 @@ Finding find_missing_channel(const Evidence& evidence, const PythonError* error)
       fmt::format("add channel '{}' to the job's inputs (fit({{'{}': 's3://…'}}))", *name, *name)};
 }
 
-// "Segmentation fault" and its kind say more than whatever exception was printed before.
+// "As by": sys.exit(137) looks the same from outside of the walls.
 Finding find_signal(const Evidence& evidence, const PythonError*) {
   int signal = evidence.exit_code - kFirstSignal;
   const char* name = signal > 0 ? ::sigabbrev_np(signal) : nullptr;
   if (name == nullptr) return std::nullopt;
   return Diagnosis{
-      fmt::format("killed by SIG{} (signal {}); {}", name, signal, last_words(evidence)), "", ""};
+      fmt::format("ended as by SIG{} (signal {}); {}", name, signal, last_words(evidence)), "", ""};
 }
 
 // Python ends with 1 for an exception that nobody caught; with another code, one that was printed

@@ -75,7 +75,7 @@ TEST(Diagnosis, what_the_kernel_counted_comes_before_what_was_printed) {
   EXPECT_EQ(diagnose(evidence).cause, evidence.memory);
   evidence.memory = "";
   EXPECT_EQ(diagnose(evidence).cause,
-            "killed by SIGKILL (signal 9); it last printed: ValueError: x");
+            "ended as by SIGKILL (signal 9); it last printed: ValueError: x");
   evidence.exit_code = 200;
   EXPECT_EQ(diagnose(evidence).cause, "exit code 200; it last printed: ValueError: x");
 }

@@ -220,6 +220,11 @@ REAL_DIFFERENCES = [
         "empty for exceptions that it does not know.",
         lambda seen: seen.key == "message" and seen.job["last"] != "" and seen.ours.startswith(seen.job["last"])),
     Difference(
+        "the message says how it ended",
+        "Where no exception ended the script, ErrorMessage says how it ended, and what it printed last.",
+        "The toolkit leaves the message empty, or copies from a known name on that has nothing to do with the end.",
+        lambda seen: seen.key == "message" and seen.ours.startswith(("exit code ", "ended as by SIG"))),
+    Difference(
         "the command is quoted",
         "Command shows the command as it can be typed into a shell.",
         "The toolkit joins the words with blanks.",

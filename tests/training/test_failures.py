@@ -42,7 +42,7 @@ SCRIPTS = {
         import ctypes
         print("calling native code", flush=True)
         ctypes.string_at(0)
-        """, "killed by SIGSEGV (signal 11); it last printed: calling native code", {}),
+        """, "ended as by SIGSEGV (signal 11); it last printed: calling native code", {}),
     "a hyperparameter that the script does not take": ("""
         import argparse
         parser = argparse.ArgumentParser()
