@@ -3,12 +3,16 @@
 """Writes doc/fidelity.md: what of SageMaker's training API is exact here, approximated, ignored or refused, member by
 member of the service model (src/api/model/api_model.json), each row with the test that shows it. Run it after a change:
 
-    python3 tools/fidelity.py
+    build/client/bin/python tools/fidelity.py
 
 tests/api/test_fidelity.py holds the page to the model, to the code and to the tests."""
 import json
 import pathlib
 import re
+
+import botocore.session
+
+import api_model
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGE = ROOT / "doc/fidelity.md"
@@ -127,16 +131,60 @@ OTHERS = {
     "BatchPutMetrics": {"": ("approximated", "values of training jobs; there are no experiments", METRICS + "test_batch_put_metrics")},
 }
 
+# Members of answers that are never sent, by operation.
+NEVER_SENT = {
+    "DescribeTrainingJob": {
+        "TuningJobArn": "there are no tuning jobs", "LabelingJobArn": "there are no labeling jobs",
+        "AutoMLJobArn": "there are no AutoML jobs", "WarmPoolStatus": "there are no warm pools",
+        "BillableTokenCount": "serverless jobs are refused", "ServerlessJobConfig": "serverless jobs are refused",
+        "ProgressInfo": "serverless jobs are refused", "DebugRuleEvaluationStatuses": "no rules are evaluated",
+        "ProfilerRuleEvaluationStatuses": "no rules are evaluated", "ProfilingStatus": "nothing is profiled",
+        "MlflowDetails": "nothing is sent to MLflow", "OutputModelPackageArn": "no model package is made"},
+    "ListTrainingJobs": {
+        "TrainingJobSummaries.WarmPoolStatus": "there are no warm pools",
+        "TrainingJobSummaries.TrainingPlanArn": "capacity is this service's own"},
+    "DescribeLogGroups": {f"logGroups.{name}": "the group has no such setting" for name in (
+        "retentionInDays", "kmsKeyId", "dataProtectionStatus", "inheritedProperties", "logGroupClass", "logGroupArn",
+        "deletionProtectionEnabled", "bearerTokenAuthenticationEnabled", "retentionPolicyName")},
+    "DescribeLogStreams": {"logStreams.uploadSequenceToken": "AWS itself no longer uses it"},
+    "FilterLogEvents": {"searchedLogStreams": "AWS itself sends it empty"},
+    "GetMetricStatistics": {"Datapoints.ExtendedStatistics": "percentiles are refused"},
+    "GetMetricData": {"Messages": "there is nothing to say", "MetricDataResults.Messages": "there is nothing to say"},
+    "ListMetrics": {"OwningAccounts": "there is one account"},
+}
+ANSWER_TEST = {
+    "CreateTrainingJob": LIMITS,
+    "DescribeTrainingJob": "tests/api/test_fidelity.py::test_describe_has_every_member_that_is_not_ruled_out",
+    "BatchPutMetrics": METRICS + "test_batch_put_metrics",
+}
+
+TOOLKIT = "tests/differential/test_toolkit.py::test_the_same_jobs_make_the_same_scripts"
+SCRIPT_VARIABLES = """SM_HOSTS SM_NETWORK_INTERFACE_NAME SM_HPS SM_USER_ENTRY_POINT SM_FRAMEWORK_PARAMS SM_RESOURCE_CONFIG
+SM_INPUT_DATA_CONFIG SM_OUTPUT_DATA_DIR SM_CHANNELS SM_CURRENT_HOST SM_CURRENT_INSTANCE_TYPE SM_CURRENT_INSTANCE_GROUP
+SM_CURRENT_INSTANCE_GROUP_HOSTS SM_INSTANCE_GROUPS SM_INSTANCE_GROUPS_DICT SM_DISTRIBUTION_INSTANCE_GROUPS SM_IS_HETERO
+SM_MODULE_NAME SM_LOG_LEVEL SM_FRAMEWORK_MODULE SM_INPUT_DIR SM_INPUT_CONFIG_DIR SM_OUTPUT_DIR SM_NUM_CPUS SM_NUM_GPUS
+SM_NUM_NEURONS SM_MODEL_DIR SM_MODULE_DIR SM_TRAINING_ENV SM_USER_ARGS SM_OUTPUT_INTERMEDIATE_DIR SM_CHANNEL_<NAME>
+SM_HP_<NAME> TF_CONFIG TRAINING_JOB_NAME SAGEMAKER_JOB_NAME CURRENT_HOST SAGEMAKER_REGION""".split()
+
 CONTAINER = [  # what, level, words, test
     ("S3DataType S3Prefix", "exact", "contract of names and folders to the letter", CHANNELS),
     ("S3DataType ManifestFile, AugmentedManifestFile, Converse", "refused", "not supported", MODES),
     ("Input mode File", "exact", "", CHANNELS),
     ("Input mode FastFile", "approximated", "downloaded before the start", SCRIPT + "test_what_is_not_done_yet_is_said_in_the_log"),
     ("Input mode Pipe", "refused", "not supported; use File", MODES),
-    ("SM_*, arguments, TF_CONFIG, exit status, failure file", "exact",
-     "but for the rows of differences-script-mode.md", "tests/differential/test_toolkit.py::test_the_same_jobs_make_the_same_scripts"),
-    ("/opt/ml/input/config/*.json", "exact", "", SCRIPT + "test_arguments_variables_and_configuration_files"),
-    ("/opt/ml/model, /opt/ml/output/data", "exact", "", CHANNELS),
+    *((name, "approximated" if name in ("SM_NUM_GPUS", "SM_NUM_NEURONS") else "exact",
+       "always 0" if name in ("SM_NUM_GPUS", "SM_NUM_NEURONS") else "", TOOLKIT) for name in SCRIPT_VARIABLES),
+    ("SM_TOPOLOGY", "approximated", "never set: a job has one instance", TOOLKIT),
+    ("TF_CPP_MIN_LOG_LEVEL, S3_REGION, S3_USE_HTTPS, PYTHONPATH", "approximated", "differences-script-mode.md", TOOLKIT),
+    ("The script's arguments", "approximated", "each stays whole: differences-script-mode.md", TOOLKIT),
+    ("Exit status and failure file of a script", "approximated", "differences-script-mode.md",
+     "tests/differential/test_toolkit.py::test_scripts_that_fail_end_with_the_same_failure"),
+    *((f"/opt/ml/input/config/{name}.json", "exact", "", SCRIPT + "test_arguments_variables_and_configuration_files")
+      for name in ("hyperparameters", "inputdataconfig", "resourceconfig")),
+    ("/opt/ml/code", "exact", "", SCRIPT + "test_arguments_variables_and_configuration_files"),
+    ("/opt/ml/input/data/<channel>", "exact", "", CHANNELS),
+    ("/opt/ml/model", "exact", "", CHANNELS),
+    ("/opt/ml/output/data", "exact", "", CHANNELS),
     ("/opt/ml/output/failure", "exact", "", "tests/training/test_faults.py::test_the_scripts_own_failure_file_counts"),
     ("/opt/ml/checkpoints", "exact", "", ATTEMPTS + "test_checkpoints_are_restored_mirrored_and_only_whole"),
     ("FailureReason", "approximated", "SageMaker's form; the cause comes first: failures.md",
@@ -168,6 +216,31 @@ def rule_of(path, rules):
     return rules.get(path)
 
 
+def answer_members(shape, path="", above=()):
+    """The same of an answer. Search answers with kinds of things that are not here: those as a whole."""
+    for name, target in (shape.members.items() if shape.type_name == "structure" else ()):
+        yield path + name
+        while target.type_name == "list":
+            target = target.member
+        is_search = shape.name == "SearchRecord"
+        if target.type_name == "structure" and target.name not in above and not is_search:
+            yield from answer_members(target, f"{path}{name}.", (*above, target.name))
+
+
+def answers():
+    """(operation, member, level, words, test) of the members of answers."""
+    session = botocore.session.get_session()
+    for service, operations in api_model.OPERATIONS.items():
+        for operation in operations:
+            shape = session.get_service_model(service).operation_model(operation).output_shape
+            for path in answer_members(shape) if shape else ():
+                why = rule_of(path, NEVER_SENT.get(operation, {}))
+                if operation == "Search" and path.startswith("Results.") and path != "Results.TrainingJob":
+                    why = "only training jobs are searched"
+                yield (f"{operation}, the answer", path, "approximated" if why else "exact",
+                       f"never sent: {why}" if why else "", ANSWER_TEST.get(operation, ANSWERS))
+
+
 def rows():
     """(operation, member, level, words, test) of everything in the model, then of the container."""
     for operation, shape in MODEL["operations"].items():
@@ -176,6 +249,7 @@ def rows():
             rules = rules | {path: ("ignored", why, NOTICED) for path, why in IGNORED.items()}
         for path in members(shape):
             yield operation, path, *(rule_of(path, rules) or ("missing", "", ""))
+    yield from answers()
     for what, *rest in CONTAINER:
         yield "container", what, *rest
 

@@ -4,11 +4,13 @@ members is what the service does."""
 import importlib.util
 import re
 import subprocess
+import sys
 from collections import Counter
 
 import pytest
 from conftest import PROGRAM, ROOT
 
+sys.path.insert(0, str(ROOT / "tools"))
 specification = importlib.util.spec_from_file_location("fidelity", ROOT / "tools/fidelity.py")
 fidelity = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(fidelity)
@@ -82,6 +84,23 @@ def test_every_row_has_a_level_and_a_test_that_exists():
             wrong.append(f"{operation} {path}: says not how")
     assert not wrong
     print(f"\n{len(rows)} rows: {dict(Counter(row[2] for row in rows))}, none without a test")
+
+
+def test_describe_has_every_member_that_is_not_ruled_out(jobs):
+    jobs.s3.put_object(Bucket=jobs.bucket, Key="d/a", Body=b"a")
+    request = request_of(jobs)
+    merge(request, IGNORED_REQUEST)
+    request |= {"Environment": {"A": "b"}, "RetryStrategy": {"MaximumRetryAttempts": 1},
+                "CheckpointConfig": {"S3Uri": f"s3://{jobs.bucket}/c"}}
+    request["AlgorithmSpecification"]["MetricDefinitions"] = [{"Name": "loss", "Regex": "loss=(.*)"}]
+    seen = set()
+    for script in ("print('loss=1')", "raise SystemExit(1)"):
+        done = jobs.wait(jobs.start(script, channels={"c": f"s3://{jobs.bucket}/d"}, **request))
+        seen |= done.keys() - {"ResponseMetadata"}
+    never = fidelity.NEVER_SENT["DescribeTrainingJob"].keys()
+    expected = {path for operation, path, *_ in fidelity.answers()
+                if operation.startswith("DescribeTrainingJob") and "." not in path}
+    assert seen == expected - never
 
 
 def merge(target, more):
