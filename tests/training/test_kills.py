@@ -23,12 +23,12 @@ manager = tf.train.CheckpointManager(tf.train.Checkpoint(step=step, weights=weig
                                      max_to_keep=3)
 manager.restore_or_initialize()
 torn = int(tf.reduce_sum(tf.cast(weights != float(step), tf.int32)))
-print("resumed", int(step), "torn", torn)
+print(f"resumed {int(step)} torn {torn}")
 while True:
     step.assign_add(1)
     weights.assign_add(tf.ones([300_000]))
     manager.save(checkpoint_number=int(step))
-    print("saved", int(step))
+    print(f"saved {int(step)}")  # in one piece: a kill may come between two
 """
 
 
