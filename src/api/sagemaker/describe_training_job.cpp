@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <utility>
-
 #include "api/model/api_model.hpp"
 #include "api/sagemaker/actions.hpp"
 #include "base/text.hpp"
@@ -84,15 +82,10 @@ json::array transitions_of(const jobs::Job& job) {
 int64_t seconds_without_instance(const jobs::Job& job) {
   std::chrono::milliseconds total{0};
   bool is_away = false;
-  Time since;
   for (const jobs::Transition& step : job.transitions) {
-    if (step.phase == Phase::interrupted) {
-      is_away = true;
-      since = step.start;
-    }
-    bool is_back = step.phase == Phase::downloading || is_terminal(step.phase);
-    if (!std::exchange(is_away, is_away && !is_back) || !is_back) continue;
-    total += step.start - since;
+    if (step.phase == Phase::interrupted) is_away = true;
+    if (step.phase == Phase::downloading) is_away = false;
+    if (is_away && step.end) total += *step.end - step.start;
   }
   return std::chrono::ceil<std::chrono::seconds>(total).count();
 }
