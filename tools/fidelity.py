@@ -115,20 +115,36 @@ OTHERS = {
     "UpdateTrainingJob": {"": ("approximated", "taken and echoed; nothing is profiled, there are no warm pools", ANSWERS)},
     "DeleteTrainingJob": {
         "": ("exact", "", "tests/api/test_model.py::test_tags_change_and_a_deleted_job_leaves_its_logs_and_model")},
-    "Search": {"": ("approximated", "Resource TrainingJob alone; others are refused", ANSWERS)},
+    "Search": {"CrossAccountFilterOption": ("approximated", "there is one account", ANSWERS),
+               "VisibilityConditions": ("approximated", "all jobs are seen by all", ANSWERS), "": ("approximated", "Resource TrainingJob alone; others are refused", ANSWERS)},
     "AddTags": {"": ("exact", "of training jobs", "tests/api/test_model.py::test_tags_change_and_a_deleted_job_leaves_its_logs_and_model")},
     "ListTags": {"": ("exact", "of training jobs", ANSWERS)},
     "DeleteTags": {"": ("exact", "of training jobs", ANSWERS)},
     "DescribeLogGroups": {"": ("approximated", "there is the one group of training jobs", ANSWERS)},
-    "DescribeLogStreams": {"": ("exact", "", ANSWERS)},
-    "GetLogEvents": {"": ("exact", "", ANSWERS)},
-    "FilterLogEvents": {"": ("exact", "", "tests/clients/test_aws_cli.py::test_a_training_job_from_data_to_model")},
+    "DescribeLogStreams": {
+        "": ("exact", "", ANSWERS), "logGroupIdentifier": ("approximated", "not read; give logGroupName", ANSWERS),
+        "orderBy": ("approximated", "always by name", ANSWERS), "descending": ("approximated", "always ascending", ANSWERS)},
+    "GetLogEvents": {
+        "": ("exact", "", ANSWERS), "logGroupIdentifier": ("approximated", "not read; give logGroupName", ANSWERS),
+        "unmask": ("approximated", "nothing is masked", ANSWERS)},
+    "FilterLogEvents": {
+        "logGroupIdentifier": ("approximated", "not read; give logGroupName", ANSWERS),
+        "interleaved": ("approximated", "always interleaved, as on AWS by now", ANSWERS),
+        "unmask": ("approximated", "nothing is masked", ANSWERS), "": ("exact", "", "tests/clients/test_aws_cli.py::test_a_training_job_from_data_to_model")},
     "GetMetricStatistics": {"": ("exact", "", METRICS + "test_statistics_by_json")},
     "GetMetricData": {
         "": ("exact", "", METRICS + "test_metric_data_and_the_list_of_metrics"),
+        "MetricDataQueries.AccountId": ("approximated", "there is one account", ANSWERS),
+        "MaxDatapoints": ("approximated", "an answer holds all values", ANSWERS),
+        "NextToken": ("approximated", "an answer holds all values", ANSWERS),
+        "LabelOptions": ("approximated", "labels hold no times", ANSWERS),
         "MetricDataQueries.Expression": ("refused", "no metric math", METRICS + "test_what_cannot_be_answered_is_refused")},
-    "ListMetrics": {"": ("exact", "", METRICS + "test_metric_data_and_the_list_of_metrics")},
-    "BatchPutMetrics": {"": ("approximated", "values of training jobs; there are no experiments", METRICS + "test_batch_put_metrics")},
+    "ListMetrics": {
+        "RecentlyActive": ("approximated", "lists all that are kept", ANSWERS),
+        "IncludeLinkedAccounts": ("approximated", "there is one account", ANSWERS),
+        "OwningAccount": ("approximated", "there is one account", ANSWERS), "": ("exact", "", METRICS + "test_metric_data_and_the_list_of_metrics")},
+    "BatchPutMetrics": {
+        "MetricData.Step": ("approximated", "validated, not kept: values go by time", METRICS + "test_batch_put_metrics"), "": ("approximated", "values of training jobs; there are no experiments", METRICS + "test_batch_put_metrics")},
 }
 
 # Members of answers that are never sent, by operation.
@@ -145,11 +161,13 @@ NEVER_SENT = {
         "TrainingJobSummaries.TrainingPlanArn": "capacity is this service's own"},
     "DescribeLogGroups": {f"logGroups.{name}": "the group has no such setting" for name in (
         "retentionInDays", "kmsKeyId", "dataProtectionStatus", "inheritedProperties", "logGroupClass", "logGroupArn",
-        "deletionProtectionEnabled", "bearerTokenAuthenticationEnabled", "retentionPolicyName")},
+        "deletionProtectionEnabled", "bearerTokenAuthenticationEnabled", "retentionPolicyName", "creationTime")} | {
+            "nextToken": "there is one group"},
     "DescribeLogStreams": {"logStreams.uploadSequenceToken": "AWS itself no longer uses it"},
     "FilterLogEvents": {"searchedLogStreams": "AWS itself sends it empty"},
     "GetMetricStatistics": {"Datapoints.ExtendedStatistics": "percentiles are refused"},
-    "GetMetricData": {"Messages": "there is nothing to say", "MetricDataResults.Messages": "there is nothing to say"},
+    "ListTags": {"NextToken": "a job has at most 50 tags, the smallest page"},
+    "GetMetricData": {"NextToken": "an answer holds all values", "Messages": "there is nothing to say", "MetricDataResults.Messages": "there is nothing to say"},
     "ListMetrics": {"OwningAccounts": "there is one account"},
 }
 ANSWER_TEST = {
