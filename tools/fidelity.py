@@ -61,10 +61,6 @@ CREATE = {
         "approximated", "count for AugmentedManifestFile alone, which is refused", MODES),
     "InputDataConfig.DataSource.S3DataSource.InstanceGroupNames": (
         "exact", "", SCRIPT + "test_an_instance_group_and_its_channels"),
-    "InputDataConfig.DataSource.S3DataSource.ModelAccessConfig": (
-        "approximated", "model hubs are unknown: validated and echoed", ANSWERS),
-    "InputDataConfig.DataSource.S3DataSource.HubAccessConfig": (
-        "approximated", "model hubs are unknown: validated and echoed", ANSWERS),
     "InputDataConfig.DataSource.FileSystemDataSource": (
         "refused", "has no S3DataSource; FileSystemDataSource and DatasetSource are not supported", REFUSED),
     "InputDataConfig.DataSource.DatasetSource": (

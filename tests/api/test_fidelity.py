@@ -48,7 +48,10 @@ def channel(source, mode="File", **more):
 
 
 def s3_source(kind, **more):
-    return {"S3DataSource": {"S3DataType": kind, "S3Uri": "s3://b/k", **more}}
+    return {"S3DataSource": {"S3DataType": kind, "S3Uri": "s3://b/k"} | more}
+
+
+HUB_CONTENT = "arn:aws:sagemaker:us-west-2:123456789012:hub-content/h/Model/m/1.0.0"
 
 
 # What is refused: the row's words, and a request that asks for it.
@@ -132,6 +135,9 @@ def request_of(jobs):
 def test_what_is_ignored_is_told(service, jobs):
     request = request_of(jobs)
     merge(request, IGNORED_REQUEST)
+    jobs.s3.put_object(Bucket=jobs.bucket, Key="d/a", Body=b"a")
+    request |= channel(s3_source("S3Prefix", S3Uri=f"s3://{jobs.bucket}/d", ModelAccessConfig={"AcceptEula": True},
+                                 HubAccessConfig={"HubContentArn": HUB_CONTENT}))
     name = jobs.start("", **request)
     jobs.wait(name)
     shown = subprocess.run([PROGRAM, "describe", name, "--data-dir", service.folder / "data"], text=True,

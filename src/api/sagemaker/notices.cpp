@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/sagemaker/notices.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "api/model/api_model.hpp"
@@ -20,6 +21,8 @@ struct Notice {
 
 constexpr std::array kNotices = {
     Notice{"VpcConfig", "the job runs in the network of its host"},
+    Notice{"InputDataConfig.DataSource.S3DataSource.ModelAccessConfig", "there are no model hubs"},
+    Notice{"InputDataConfig.DataSource.S3DataSource.HubAccessConfig", "there are no model hubs"},
     Notice{"OutputDataConfig.KmsKeyId", "objects are not encrypted by this service"},
     Notice{"ResourceConfig.VolumeKmsKeyId", "disks are not encrypted by this service"},
     Notice{"ResourceConfig.KeepAlivePeriodInSeconds",
@@ -44,15 +47,21 @@ constexpr std::array kNotices = {
     Notice{"ModelPackageConfig", "no model package is made"},
 };
 
-const json::value* find_path(const json::object& document, std::string_view path) {
-  const json::object* object = &document;
-  size_t dot;
-  while ((dot = path.find('.')) != std::string_view::npos) {
-    object = json::find_object(*object, path.substr(0, dot));
-    if (object == nullptr) return nullptr;
-    path = path.substr(dot + 1);
+// Of a list the first item that has the path.
+const json::value* find_path(const json::value& document, std::string_view path) {
+  if (path.empty()) return &document;
+  if (const json::array* list = document.if_array()) {
+    for (const json::value& item : *list) {
+      if (const json::value* found = find_path(item, path)) return found;
+    }
+    return nullptr;
   }
-  return json::find(*object, path);
+  size_t dot = std::min(path.find('.'), path.size());
+  const json::object* object = document.if_object();
+  const json::value* member =
+      object == nullptr ? nullptr : json::find(*object, path.substr(0, dot));
+  return member == nullptr ? nullptr
+                           : find_path(*member, path.substr(std::min(dot + 1, path.size())));
 }
 
 bool asks_for_something(const json::value& value) {
@@ -89,8 +98,9 @@ void add_unknown(const json::value& value, const Shape& shape, const std::string
 
 std::vector<std::string> notices_of(const json::object& request) {
   std::vector<std::string> notices;
+  const json::value document(request);
   for (const Notice& notice : kNotices) {
-    const json::value* value = find_path(request, notice.member);
+    const json::value* value = find_path(document, notice.member);
     if (value == nullptr || !asks_for_something(*value)) continue;
     notices.push_back(fmt::format("{} has no effect here: {}", notice.member, notice.effect));
   }
