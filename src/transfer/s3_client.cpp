@@ -35,6 +35,7 @@ Error to_error(std::string_view method, const S3Uri& target, const http::Answer&
   std::string message = xml_value(answer.body, "Error/Message");
   Code kind = answer.status == 404                           ? Code::not_found
               : answer.status == 403                         ? Code::denied
+              : answer.status == 412                         ? Code::conflict
               : answer.status >= 500 || answer.status == 429 ? Code::unavailable
                                                              : Code::invalid;
   return {kind,
@@ -170,6 +171,51 @@ Result<> S3Client::download(const S3Uri& object, const fs::path& path, const OnB
   }
   if (!done) ::unlink(part.c_str());
   return done;
+}
+
+// Moves `offset` on with the bytes that were taken.
+Result<> S3Client::read_range_once(const S3Uri& object, const std::string& etag, uint64_t& offset,
+                                   uint64_t end, const OnPiece& on_piece) {
+  http::Call call;
+  call.headers.set("Range", fmt::format("bytes={}-{}", offset, end - 1));
+  if (!etag.empty()) call.headers.set("If-Match", etag);
+  std::string error_body;
+  call.sink = [&](int status, std::string_view bytes) -> Result<> {
+    if (status >= 300) {
+      error_body += bytes.substr(0, 4096);
+      return {};
+    }
+    if (status != 206 || bytes.size() > end - offset) {
+      return fail(Code::invalid, "{}: the server does not keep to the range {}-{}", object.text(),
+                  offset, end - 1);
+    }
+    TRY(on_piece(bytes));
+    offset += bytes.size();
+    return {};
+  };
+  auto answer = send_once("GET", object, "", call);
+  if (!answer && !error_body.empty()) {
+    return fail(answer.error().code, "GET {}: {} {}", object.text(),
+                xml_value(error_body, "Error/Code"), xml_value(error_body, "Error/Message"));
+  }
+  TRY(std::move(answer));
+  if (offset == end) return {};
+  return fail(Code::unavailable, "{}: the answer ends at byte {} of {}", object.text(), offset,
+              end);
+}
+
+Result<> S3Client::read_range(const S3Uri& object, const std::string& etag, uint64_t offset,
+                              uint64_t length, const OnPiece& on_piece) {
+  uint64_t end = offset + length;
+  for (int attempt = 1; offset < end; ++attempt) {
+    uint64_t before = offset;
+    auto done = read_range_once(object, etag, offset, end, on_piece);
+    if (done) return done;
+    if (offset > before) attempt = 1;  // it goes on
+    if (!is_retryable(done.error().code) || attempt == kAttempts) return done;
+    if (!pause_before(attempt, stop_)) return fail(Code::cancelled, "stopped");
+  }
+  return {};
 }
 
 Result<> S3Client::upload_bytes(std::string_view bytes, const S3Uri& object) {

@@ -24,14 +24,21 @@ struct S3Access {
   aws::Credentials credentials;
 };
 
+// One object as it was when it was listed.
 struct ObjectSummary {
   std::string key;
   uint64_t size = 0;
-  std::string etag;
+  std::string etag;  // in quotes, as S3 sends it
+  // The object's own file, never rewritten, where the store is on this host and says so; empty:
+  // the bytes come over S3 only.
+  fs::path file = {};
 };
 
 // Bytes moved since the last call; called often, from the calling thread.
 using OnBytes = std::function<void(uint64_t bytes)>;
+
+// Takes bytes in order.
+using OnPiece = std::function<Result<>(std::string_view piece)>;
 
 // Errors carry S3's code and message; a bucket or key that is not there is not_found, missing
 // permission denied.
@@ -45,6 +52,12 @@ class S3Client {
   // Downloads into a new file beside `path` and renames: `path` is whole or absent. Verifies length
   // and, where S3 sends one, the checksum.
   Result<> download(const S3Uri& object, const fs::path& path, const OnBytes& on_bytes = {});
+
+  // Bytes [offset, offset + length) of the object, in order, as they come. A broken connection is
+  // resumed at the byte reached. With `etag` only of that very object: `conflict` when it was
+  // replaced since. An error of `on_piece` ends the call and is returned.
+  Result<> read_range(const S3Uri& object, const std::string& etag, uint64_t offset,
+                      uint64_t length, const OnPiece& on_piece);
 
   // Replaces the object by the file's bytes; in parts above 64 MiB.
   Result<> upload(const fs::path& path, const S3Uri& object, const OnBytes& on_bytes = {});
@@ -61,6 +74,8 @@ class S3Client {
                             http::Call call);
   Result<http::Answer> send_once(std::string_view method, const S3Uri& target,
                                  const std::string& query, http::Call& call);
+  Result<> read_range_once(const S3Uri& object, const std::string& etag, uint64_t& offset,
+                           uint64_t end, const OnPiece& on_piece);
   Result<> download_once(const S3Uri& object, const fs::path& part, const OnBytes& on_bytes);
 
   S3Access access_;
