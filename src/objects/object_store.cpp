@@ -164,6 +164,10 @@ Answer<Object> ObjectStore::head(const std::string& bucket, const std::string& k
   });
 }
 
+fs::path ObjectStore::file_of(const Object& object) const {
+  return path_of(folder_, object.file);
+}
+
 Answer<OpenObject> ObjectStore::open_object(const std::string& bucket, const std::string& key) {
   // The file is opened under the lock: afterwards a concurrent replacement may unlink it.
   return database_.with([&](db::Database& database) -> Answer<OpenObject> {

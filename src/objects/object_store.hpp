@@ -65,6 +65,7 @@ struct Object {
   std::map<std::string, std::string> headers;
   std::optional<Checksum> checksum;
   std::string tagging;  // as x-amz-tagging sends it: "a=1&b=2"
+  std::string file;     // name of the file that holds the bytes; see ObjectStore::file_of
 };
 
 struct OpenObject {
@@ -158,6 +159,10 @@ class ObjectStore {
 
   Answer<OpenObject> open_object(const std::string& bucket, const std::string& key);
   Answer<Object> head(const std::string& bucket, const std::string& key);
+
+  // The plain file with the object's bytes, on this host. It is never rewritten and goes when the
+  // object is replaced or removed; a hard link to it stays.
+  fs::path file_of(const Object& object) const;
 
   // An object that is not there is removed, too, as on S3.
   Answer<> remove(const std::string& bucket, const std::string& key);

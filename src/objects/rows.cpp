@@ -49,6 +49,7 @@ Object read_object(const db::Statement& row) {
   object.headers = headers_from(row.text(4));
   object.checksum = checksum_from(row.optional_text(5));
   object.tagging = row.text(6);
+  object.file = row.text(7);
   return object;
 }
 

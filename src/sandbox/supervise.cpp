@@ -22,6 +22,36 @@ namespace trainyard::sandbox {
 
 namespace {
 
+json::array to_json(const std::vector<Overlay>& overlays) {
+  json::array list;
+  for (const Overlay& overlay : overlays) {
+    list.push_back(json::object{{"lower", overlay.lower.string()},
+                                {"upper", overlay.upper.string()},
+                                {"work", overlay.work.string()},
+                                {"shown", overlay.shown.string()},
+                                {"owner", overlay.owner}});
+  }
+  return list;
+}
+
+Result<std::vector<Overlay>> parse_overlays(const json::object& document) {
+  std::vector<Overlay> overlays;
+  const json::array* list = json::find_array(document, "overlays");
+  if (list == nullptr) return overlays;
+  for (const json::value& entry : *list) {
+    if (!entry.is_object()) return fail(Code::invalid, "an overlay is no object");
+    const json::object& overlay = entry.get_object();
+    Overlay parsed;
+    parsed.lower = TRY(json::get_string(overlay, "lower"));
+    parsed.upper = TRY(json::get_string(overlay, "upper"));
+    parsed.work = TRY(json::get_string(overlay, "work"));
+    parsed.shown = TRY(json::get_string(overlay, "shown"));
+    parsed.owner = static_cast<uint32_t>(json::find_integer(overlay, "owner").value_or(0));
+    overlays.push_back(std::move(parsed));
+  }
+  return overlays;
+}
+
 std::string serialize(const Supervision& plan) {
   return json::serialize(json::object{{"command", json::to_array(plan.command)},
                                       {"variables", json::to_array(plan.variables)},
@@ -30,7 +60,8 @@ std::string serialize(const Supervision& plan) {
                                       {"pid_file", plan.pid_file.string()},
                                       {"exit_file", plan.exit_file.string()},
                                       {"reserve", plan.reserve.string()},
-                                      {"groups", json::to_array(plan.groups)}});
+                                      {"groups", json::to_array(plan.groups)},
+                                      {"overlays", to_json(plan.overlays)}});
 }
 
 Result<Supervision> load(const fs::path& file) {
@@ -44,6 +75,7 @@ Result<Supervision> load(const fs::path& file) {
   plan.exit_file = TRY(json::get_string(document, "exit_file"));
   plan.reserve = TRY(json::get_string(document, "reserve"));
   plan.groups = json::find_texts(document, "groups").value_or(std::vector<std::string>());
+  plan.overlays = TRY(parse_overlays(document));
   if (plan.command.empty()) return fail(Code::invalid, "member 'command' is empty");
   return plan;
 }
@@ -133,6 +165,7 @@ Result<int> run_plan(const fs::path& file) {
   ::sigprocmask(SIG_BLOCK, &handled, nullptr);
   Fd signals(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
   TRY(enter_groups(plan.groups));
+  TRY(enter_overlays(plan.overlays));
   pid_t main_process = TRY(spawn(plan));
   auto self = identify(::getpid());
   if (self) TRY(write_process(plan.pid_file, *self));

@@ -4,7 +4,7 @@
 // output to a file, passes SIGTERM on once to the user's processes, ends what they leave behind,
 // and writes how it ended. The file:
 //
-//   {"command":[…],"variables":[…],"working_dir":"/","log":"…","pid_file":"…","exit_file":"…"}
+//   {"command":[…],"variables":[…],"working_dir":"/","log":"…","pid_file":"…","exit_file":"…",…}
 #pragma once
 
 #include <optional>
@@ -14,6 +14,7 @@
 #include "base/file.hpp"
 #include "base/process_tree.hpp"
 #include "base/result.hpp"
+#include "sandbox/overlay.hpp"
 
 namespace trainyard::sandbox {
 
@@ -26,6 +27,7 @@ struct Supervision {
   fs::path exit_file;  // written last, atomically
   fs::path reserve;    // removed when the script has ended, so that a full disk takes the record
   std::vector<std::string> groups;  // control groups that all of it runs in
+  std::vector<Overlay> overlays;    // mounted for the command alone
 };
 
 struct ExitRecord {

@@ -141,7 +141,8 @@ Result<ChannelPlan> plan_channel(const S3Uri& prefix, const std::vector<ObjectSu
     }
     std::string path = TRY(safe_path(local_path(prefix.key, object.key), uri));
     siblings.note(object.key);
-    plan.files.push_back({object.key, std::move(path), object.size});
+    plan.files.push_back(
+        {object.key, std::move(path), object.size, object.etag, object.file});
     plan.total_bytes += object.size;
   }
   TRY(check_collisions(prefix, plan.files));

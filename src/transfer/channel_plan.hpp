@@ -16,6 +16,8 @@ struct PlannedFile {
   std::string key;
   std::string path;  // relative to the channel's folder; never leaves it
   uint64_t size = 0;
+  std::string etag = {};
+  fs::path file = {};  // see ObjectSummary
 };
 
 struct ChannelPlan {

@@ -99,7 +99,9 @@ Result<std::vector<ObjectSummary>> S3Client::list(const S3Uri& prefix) {
   do {
     std::string query = "encoding-type=url&list-type=2&prefix=" + percent_encode(prefix.key);
     if (!token.empty()) query = "continuation-token=" + percent_encode(token) + "&" + query;
-    auto answer = TRY(send("GET", {prefix.bucket, ""}, query, {}));
+    http::Call call;
+    call.headers.set("x-trainyard-files", "1");  // other S3 services ignore it
+    auto answer = TRY(send("GET", {prefix.bucket, ""}, query, std::move(call)));
     pugi::xml_document document;
     if (!document.load_buffer(answer.body.data(), answer.body.size())) {
       return fail(Code::invalid, "listing {}: the answer is no XML", prefix.text());
@@ -109,7 +111,8 @@ Result<std::vector<ObjectSummary>> S3Client::list(const S3Uri& prefix) {
       auto key = percent_decode(entry.child_value("Key"));
       auto size = parse_unsigned(entry.child_value("Size"));
       if (!key || !size) return fail(Code::invalid, "listing {}: malformed entry", prefix.text());
-      objects.push_back({*key, *size, entry.child_value("ETag")});
+      auto file = percent_decode(entry.child_value("File"));
+      objects.push_back({*key, *size, entry.child_value("ETag"), file.value_or("")});
     }
     token = root.child_value("NextContinuationToken");
   } while (!token.empty());

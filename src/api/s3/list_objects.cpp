@@ -14,6 +14,7 @@ namespace {
 struct Page {
   objects::ListQuery query;
   bool is_url_encoded = false;
+  bool has_files = false;  // Trainyard's own clients ask where the bytes lie: transfer/s3_client.hpp
 
   std::string text(std::string_view key) const {
     return is_url_encoded ? percent_encode(key, true) : std::string(key);
@@ -30,6 +31,7 @@ objects::Answer<Page> read_page(const Call& call) {
     return refuse("InvalidArgument", "Invalid Encoding Method specified in Request");
   }
   page.is_url_encoded = encoding == "url";
+  page.has_files = call.header("x-trainyard-files").has_value();
   if (auto text = call.parameter("max-keys"); text && !text->empty()) {
     auto limit = parse_unsigned(*text);
     if (!limit) return refuse("InvalidArgument", "Argument max-keys must be an integer");
@@ -53,7 +55,9 @@ void write_page(aws::XmlWriter& xml, const Call& call, const Page& page,
       xml.add("ChecksumAlgorithm", objects::api_name(object.checksum->algorithm));
       xml.add("ChecksumType", object.checksum->is_composite ? "COMPOSITE" : "FULL_OBJECT");
     }
-    xml.add("Size", object.size).add("StorageClass", "STANDARD").close();
+    xml.add("Size", object.size).add("StorageClass", "STANDARD");
+    if (page.has_files) xml.add("File", percent_encode(call.store.file_of(object).string(), true));
+    xml.close();
   }
   for (const std::string& prefix : listing.common_prefixes) {
     xml.open("CommonPrefixes").add("Prefix", page.text(prefix)).close();
