@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 
+#include "agent/channel_folder.hpp"
 #include "agent/checkpoints.hpp"
 #include "base/text.hpp"
 #include "sandbox/cgroup.hpp"
@@ -56,6 +57,14 @@ Result<sandbox::Walls> make_walls(const Context& context) {
     if (!shown.starts_with("/opt/ml/")) walls.binds.emplace_back(checkpoints, shown);
     own.push_back(checkpoints);
   }
+  for (const Channel& channel : context.assignment.channels) {
+    ChannelFolder folder(context, channel.name);
+    if (!folder.is_shown_from_view()) continue;
+    if (folder.is_writable())
+      walls.binds.emplace_back(folder.overlay(0).shown, folder.shown_as());
+    else
+      walls.files.emplace_back(folder.view(), folder.shown_as());
+  }
   if (::geteuid() != 0) return walls;
 
   walls.user_id = sandbox::user_id_for(context.assignment.job_name);
@@ -66,6 +75,15 @@ Result<sandbox::Walls> make_walls(const Context& context) {
   TRY(write_file_atomically(context.folder / "passwd", passwd));
   walls.files.emplace_back(context.folder / "passwd", "/etc/passwd");
   return walls;
+}
+
+std::vector<sandbox::Overlay> overlays_of(const Context& context, uint32_t owner) {
+  std::vector<sandbox::Overlay> overlays;
+  for (const Channel& channel : context.assignment.channels) {
+    ChannelFolder folder(context, channel.name);
+    if (folder.is_writable()) overlays.push_back(folder.overlay(owner));
+  }
+  return overlays;
 }
 
 sandbox::Limits limits_of(const Context& context) {
@@ -102,6 +120,7 @@ Result<> start(const Context& context, const ChildPlan& plan) {
     auto walls = TRY(make_walls(context));
     supervision.command = sandbox::wrap(walls, plan.command, "/opt/ml/code");
     supervision.working_dir = "/";
+    supervision.overlays = overlays_of(context, walls.user_id);
   } else {
     // As walls do: the script does not outlive its supervisor.
     supervision.command = {"setpriv", "--pdeathsig", "KILL", "--"};

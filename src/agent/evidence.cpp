@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/statvfs.h>
 
+#include "agent/channel_folder.hpp"
 #include "agent/child.hpp"
 #include "base/text.hpp"
 #include "transfer/channel_plan.hpp"
@@ -57,7 +58,10 @@ bool is_at(const transfer::BrokenRecord& record, const DataLoss& loss) {
 }
 
 std::string find_broken_in(const Context& context, const Channel& channel, const DataLoss& loss) {
-  auto root = path_without_links(context.ml / "input/data", channel.name);
+  ChannelFolder folder(context, channel.name);
+  auto root = folder.is_shown_from_view()
+                  ? Result<fs::path>(folder.view())
+                  : path_without_links(context.ml / "input/data", channel.name);
   if (!root) return "";
   std::error_code error;
   for (fs::recursive_directory_iterator entry(*root, error), end; !error && entry != end;

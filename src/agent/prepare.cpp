@@ -115,7 +115,7 @@ Result<> prepare(Context& context) {
        {"code", "model", "input/config", "input/data", "output/data", "checkpoints"}) {
     TRY(make_directories(context.ml / name));
   }
-  for (const char* name : {"tmp", "home", "checkpoints"}) {
+  for (const char* name : {"tmp", "home", "checkpoints", "channels"}) {
     TRY(remove_tree(context.folder / name));
     TRY(make_directories(context.folder / name));
   }

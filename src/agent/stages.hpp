@@ -18,6 +18,9 @@ Result<> find_recipe(Context& context);
 Result<> look_up_recipe(Context& context);
 Result<> make_environment(Context& context);
 
+// channels.cpp: the input channels, each by its mode.
+Result<> provide_channels(const Context& context);
+
 // download.cpp: channels and the source archive.
 Result<> download(Context& context);
 

@@ -122,14 +122,18 @@ Result<> enter_own_mounts(bool is_root) {
 Result<> try_overlay(const Overlay& overlay) {
   Fd original = TRY(open_file(overlay.lower / "file", O_RDONLY));
   TRY(enter_overlays({overlay}));
+  // The job's user does not get to the folders above; its walls show it this one.
+  Fd shown = TRY(open_file(overlay.shown, O_PATH | O_DIRECTORY));
   if (::geteuid() == 0 && overlay.owner != 0) {
     if (::setgid(overlay.owner) != 0 || ::setuid(overlay.owner) != 0) {
       return fail_errno(errno, "becoming the job's user");
     }
   }
-  Fd copy = TRY(open_file(overlay.shown / "file", O_WRONLY));
+  Fd copy(::openat(shown.get(), "file", O_WRONLY | O_CLOEXEC));
+  if (!copy) return fail_errno(errno, "writing to a file of the lower layer");
   TRY(write_all(copy.get(), "written"));
-  TRY(open_file(overlay.shown / "new", O_WRONLY | O_CREAT));
+  Fd made(::openat(shown.get(), "new", O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+  if (!made) return fail_errno(errno, "making a file");
   std::string below(8, '\0');
   below.resize(TRY(read_at(original.get(), below, 0)));
   if (below != "original") return fail(Code::internal, "a write went through to the original");
