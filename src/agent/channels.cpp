@@ -27,7 +27,7 @@ uint32_t owner_of(const Context& context) {
 
 Result<transfer::ChannelPlan> plan_channel(const Context& context, const Channel& channel) {
   S3Uri prefix = TRY(S3Uri::parse(channel.s3_uri));
-  transfer::S3Client client(context.s3_access(), context.stop);
+  transfer::S3Client client(context.s3_access(prefix.bucket), context.stop);
   auto objects = TRY(client.list(prefix));
   if (channel.distribution == Distribution::sharded_by_key) {
     const std::vector<std::string>& hosts = context.assignment.hosts;
@@ -96,7 +96,7 @@ Result<> provide(const Context& context, const Channel& channel) {
               missing.total_bytes);
   S3Uri prefix = TRY(S3Uri::parse(channel.s3_uri));
   TRY(transfer::download_files(
-      context.s3_access(), prefix.bucket, missing, folder.view(),
+      context.s3_access(prefix.bucket), prefix.bucket, missing, folder.view(),
       [&](uint64_t bytes) { meter.add(bytes); }, context.stop));
   TRY(show(context, channel, folder));
   std::string how = missing.files.empty() && folder.is_shown_from_view()

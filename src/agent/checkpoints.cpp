@@ -49,8 +49,15 @@ fs::path Checkpoints::folder_of(const Context& context) {
                                : context.folder / "checkpoints";
 }
 
+// An URI that cannot be parsed is refused by set_target().
+static std::string bucket_of(const Context& context) {
+  return S3Uri::parse(context.assignment.checkpoint->s3_uri).value_or(S3Uri{}).bucket;
+}
+
 Checkpoints::Checkpoints(const Context& context)
-    : context_(context), folder_(folder_of(context)), client_(context.s3_access()) {}
+    : context_(context),
+      folder_(folder_of(context)),
+      client_(context.s3_access(bucket_of(context))) {}
 
 S3Uri Checkpoints::object_of(const std::string& path) const {
   return target_.join(path);
@@ -82,7 +89,7 @@ Result<> Checkpoints::take_over() {
 Result<> Checkpoints::restore() {
   TRY(check_local_path(context_));
   TRY(set_target());
-  transfer::S3Client client(context_.s3_access(), context_.stop);
+  transfer::S3Client client(context_.s3_access(target_.bucket), context_.stop);
   auto listed = client.list(target_);
   if (!listed && listed.error().code == Code::not_found) {
     return client_error("CheckpointConfig.S3Uri: " + listed.error().message +
@@ -97,7 +104,8 @@ Result<> Checkpoints::restore() {
   }
   TRY(make_directories(folder_));
   TRY(transfer::download_files(
-      context_.s3_access(), target_.bucket, plan, folder_, [](uint64_t) {}, context_.stop));
+      context_.s3_access(target_.bucket), target_.bucket, plan, folder_, [](uint64_t) {},
+      context_.stop));
   return remember_restored();
 }
 

@@ -18,10 +18,14 @@ void Context::say(std::string_view line) const {
   static_cast<void>(write_all(file->get(), text));
 }
 
-transfer::S3Access Context::s3_access() const {
+transfer::S3Access Context::s3_access(const std::string& bucket) const {
   const protocol::ServerAccess& server = assignment.server;
-  return {
+  const RemoteS3* remote = find_remote(server.remotes, bucket);
+  if (remote != nullptr) return transfer::access_of(*remote);
+  transfer::S3Access own{
       server.endpoint, server.region, {server.access_key, server.secret_key, server.session_token}};
+  own.is_own_store = true;
+  return own;
 }
 
 environments::Builder Context::builder() const {

@@ -41,7 +41,7 @@ struct Context {
   fs::path log_file() const { return folder / "log"; }
   // Appends a line of the platform to the job's log.
   void say(std::string_view line) const;
-  transfer::S3Access s3_access() const;
+  transfer::S3Access s3_access(const std::string& bucket) const;  // to where the bucket lives
   environments::Builder builder() const;
 };
 

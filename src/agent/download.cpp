@@ -16,8 +16,9 @@ Result<> fetch_source(const Context& context) {
   fs::path code = context.ml / "code";
   fs::path archive = context.folder / "sourcedir.tar.gz";
   if (source.starts_with("s3://")) {
-    transfer::S3Client client(context.s3_access(), context.stop);
-    TRY(client.download(TRY(S3Uri::parse(source)), archive));
+    S3Uri object = TRY(S3Uri::parse(source));
+    transfer::S3Client client(context.s3_access(object.bucket), context.stop);
+    TRY(client.download(object, archive));
     return transfer::unpack(archive, code);
   }
   auto local = host_path(context, source);

@@ -39,7 +39,7 @@ std::string source_of(const Context& context, const Channel& channel, const std:
   std::string shown = context.shown_ml + "/input/data/" + channel.name + "/" + path;
   auto prefix = S3Uri::parse(channel.s3_uri);
   if (!prefix) return shown;
-  transfer::S3Client client(context.s3_access());
+  transfer::S3Client client(context.s3_access(prefix->bucket));
   auto objects = client.list(*prefix);
   if (!objects) return shown;
   auto plan = transfer::plan_channel(*prefix, *objects);

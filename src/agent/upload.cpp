@@ -17,7 +17,7 @@ Result<fs::path> real_folder(const Context& context, const char* name) {
 
 Result<uint64_t> upload_archive(const Context& context, const fs::path& folder,
                                 const S3Uri& object) {
-  transfer::S3Client client(context.s3_access());
+  transfer::S3Client client(context.s3_access(object.bucket));
   transfer::ObjectWriter writer(client, object);
   uint64_t bytes = 0;
   TRY(transfer::pack(folder, [&](std::string_view piece) {
@@ -30,7 +30,7 @@ Result<uint64_t> upload_archive(const Context& context, const fs::path& folder,
 
 // OutputDataConfig, CompressionType NONE.
 Result<> upload_files(const Context& context, const fs::path& folder, const S3Uri& prefix) {
-  transfer::S3Client client(context.s3_access());
+  transfer::S3Client client(context.s3_access(prefix.bucket));
   std::error_code error;
   for (fs::recursive_directory_iterator entry(folder, error), end; !error && entry != end;
        entry.increment(error)) {

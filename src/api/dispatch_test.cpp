@@ -17,8 +17,9 @@ class DispatchTest : public testing::Test {
     logs_ = trainyard::logs::LogStore::open(folder_ / "logs.db", clock_).value();
     metrics_ = trainyard::metrics::MetricStore::open(folder_ / "metrics.db", clock_).value();
     Account account{"123456789012", "us-west-2", {"KEY", "secret", ""}};
-    dispatcher_ = std::make_unique<Dispatcher>(
-        Services{account, *objects_, *jobs_, *logs_, *metrics_, clock_, [this] { ++wakes_; }});
+    dispatcher_ = std::make_unique<Dispatcher>(Services{account, *objects_, *jobs_, *logs_,
+                                                        *metrics_, clock_, [this] { ++wakes_; },
+                                                        [](const S3Uri&) { return std::nullopt; }});
   }
   void TearDown() override {
     objects_.reset();

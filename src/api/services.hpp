@@ -12,6 +12,7 @@
 #include "jobs/job_store.hpp"
 #include "logs/log_store.hpp"
 #include "metrics/metric_store.hpp"
+#include "model/s3_uri.hpp"
 #include "objects/object_store.hpp"
 
 namespace trainyard::api {
@@ -31,6 +32,8 @@ struct Services {
   metrics::MetricStore& metrics;
   const Clock& clock;
   std::function<void()> wake_scheduler;  // something to do: a new job, a stop, a report
+  // Whether a bucket that lives elsewhere has objects under the prefix; nullopt: it is our own.
+  std::function<std::optional<Result<bool>>(const S3Uri& prefix)> probe_remote;
 };
 
 // The role that everybody has assumed. GetRole knows every role; this is the one that clients find.

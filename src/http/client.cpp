@@ -159,6 +159,7 @@ Result<Answer> Client::send(const Call& call, std::stop_token stop) {
   set(handle, CURLOPT_NOSIGNAL, 1L);
   set(handle, CURLOPT_PROTOCOLS_STR, "http,https");
   if (is_loopback(call.url)) set(handle, CURLOPT_PROXY, "");
+  if (!call.ca_file.empty()) set(handle, CURLOPT_CAINFO, call.ca_file.c_str());
   set(handle, CURLOPT_BUFFERSIZE, 512L << 10);
   set(handle, CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10);
   set(handle, CURLOPT_HTTPHEADER, fields.get());

@@ -25,6 +25,7 @@ struct Call {
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds stall_timeout{60'000};  // no byte in either direction for so long
   size_t max_body_bytes = 64 << 20;                 // of Answer::body
+  std::string ca_file;                              // certificates to trust; empty: the system's
 };
 
 struct Answer {

@@ -6,6 +6,7 @@
 
 #include "agent/agent.hpp"
 #include "main/client_commands.hpp"
+#include "main/remotes.hpp"
 #include "main/serve.hpp"
 #include "main/settings.hpp"
 #include "sandbox/supervise.hpp"
@@ -49,10 +50,13 @@ std::string default_environments_file() {
 using Given = std::map<std::string, std::string>;
 
 Result<> resolve(const Given& given, const std::vector<trainyard::Setting>& settings,
-                 std::string file) {
+                 std::string file, trainyard::ServeOptions& options) {
   const char* variable = std::getenv("TRAINYARD_CONFIG");
   if (file.empty() && variable != nullptr) file = variable;
-  if (!file.empty()) TRY(trainyard::apply_file(file, settings));
+  if (!file.empty()) {
+    TRY(trainyard::apply_file(file, settings));
+    options.remotes = TRY(trainyard::read_remotes(file));
+  }
   TRY(trainyard::apply_environment(settings));
   for (const trainyard::Setting& setting : settings) {
     auto found = given.find(setting.name);
@@ -64,10 +68,10 @@ Result<> resolve(const Given& given, const std::vector<trainyard::Setting>& sett
 int run_serve(trainyard::ServeOptions options, const Given& given, const std::string& file,
               bool is_printing) {
   auto settings = trainyard::settings_of(options);
-  auto resolved = resolve(given, settings, file);
+  auto resolved = resolve(given, settings, file, options);
   if (!resolved) return status_of(resolved);
   if (!is_printing) return status_of(trainyard::serve(options));
-  fmt::print("{}", trainyard::to_toml(settings));
+  fmt::print("{}{}", trainyard::to_toml(settings), trainyard::remotes_example());
   return 0;
 }
 

@@ -18,6 +18,7 @@
 #include "http/server.hpp"
 #include "sandbox/sandbox.hpp"
 #include "scheduler/scheduler.hpp"
+#include "transfer/s3_client.hpp"
 
 namespace trainyard {
 
@@ -105,6 +106,16 @@ void warn_about_isolation(const std::string& isolation) {
   }
 }
 
+// Whether a remote bucket has something under the prefix; nullopt: the bucket is no remote one.
+std::optional<Result<bool>> probe_remote(const std::vector<RemoteS3>& remotes,
+                                         const S3Uri& prefix) {
+  const RemoteS3* remote = find_remote(remotes, prefix.bucket);
+  if (remote == nullptr) return std::nullopt;
+  auto has_some = transfer::S3Client(transfer::access_of(*remote)).has_objects(prefix);
+  if (has_some) return has_some;
+  return Failure(std::move(has_some).error().within("[s3.remotes." + remote->name + "]"));
+}
+
 engine::LocalEngineOptions engine_options(const ServeOptions& options, const fs::path& data_dir) {
   std::error_code error;
   engine::LocalEngineOptions engine;
@@ -152,7 +163,9 @@ Result<> serve(const ServeOptions& options) {
   auto wake = [&] {
     if (auto* running = awake.load()) running->wake();
   };
-  api::Dispatcher dispatcher(api::Services{account, *store, *jobs, *logs, *metrics, clock, wake});
+  auto probe = [&](const S3Uri& prefix) { return probe_remote(options.remotes, prefix); };
+  api::Dispatcher dispatcher(
+      api::Services{account, *store, *jobs, *logs, *metrics, clock, wake, probe});
   auto handle = [&](http::Request& request) { return dispatcher.handle(request); };
   auto server = TRY(http::Server::start(server_options, handle));
   std::string endpoint = fmt::format("http://{}:{}", server_options.host, server->port());
@@ -161,6 +174,7 @@ Result<> serve(const ServeOptions& options) {
   scheduling.max_running_jobs = options.max_running_jobs;
   scheduling.server.endpoint = endpoint;
   scheduling.server.region = account.region;
+  scheduling.server.remotes = options.remotes;
   scheduler::Scheduler scheduler(scheduling, *jobs, engine, clock);
   TRY(scheduler.recover());
   scheduler.start();

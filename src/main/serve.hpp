@@ -2,9 +2,11 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/file.hpp"
 #include "base/result.hpp"
+#include "model/remote_s3.hpp"
 
 namespace trainyard {
 
@@ -23,6 +25,7 @@ struct ServeOptions {
   std::string environments_dir;   // empty: <data dir>/environments
   std::string uv;                 // empty: looked up
   bool allow_plain_http = false;  // on an address that others reach
+  std::vector<RemoteS3> remotes;  // buckets that live elsewhere
 };
 
 // Serves until SIGTERM or SIGINT. Makes the data dir's access key at the first start.

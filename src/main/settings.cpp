@@ -122,6 +122,7 @@ Result<> apply_file(const fs::path& file, const std::vector<Setting>& settings) 
   }
   for (const auto& [key, node] : root) {
     std::string name(key.str());
+    if (name == "s3") continue;  // tables: remotes.cpp
     auto found = std::find_if(settings.begin(), settings.end(),
                               [&](const Setting& setting) { return setting.name == name; });
     if (found == settings.end()) {

@@ -34,10 +34,25 @@ json::object to_json(const InstanceGroup& group) {
           {"hosts", json::to_array(group.hosts)}};
 }
 
+json::object to_json(const RemoteS3& remote) {
+  return {{"name", remote.name},
+          {"buckets", json::to_array(remote.buckets)},
+          {"endpoint", remote.endpoint},
+          {"region", remote.region},
+          {"access_key", remote.access_key},
+          {"secret_key", remote.secret_key},
+          {"session_token", remote.session_token},
+          {"is_path_style", remote.is_path_style},
+          {"ca_file", remote.ca_file}};
+}
+
 json::object to_json(const ServerAccess& server) {
+  json::array remotes;
+  for (const RemoteS3& remote : server.remotes) remotes.push_back(to_json(remote));
   return {{"endpoint", server.endpoint},           {"region", server.region},
           {"access_key", server.access_key},       {"secret_key", server.secret_key},
-          {"session_token", server.session_token}, {"report_token", server.report_token}};
+          {"session_token", server.session_token}, {"report_token", server.report_token},
+          {"remotes", std::move(remotes)}};
 }
 
 json::object to_json(const HostSettings& host) {
@@ -129,6 +144,28 @@ Result<std::vector<InstanceGroup>> parse_groups(const json::object& document) {
   return groups;
 }
 
+Result<std::vector<RemoteS3>> parse_remotes(const json::object& document) {
+  std::vector<RemoteS3> remotes;
+  const json::array* list = json::find_array(document, "remotes");
+  if (list == nullptr) return remotes;  // of before there were any
+  for (const json::value& value : *list) {
+    if (!value.is_object()) return bad_member("remotes");
+    const json::object& entry = value.get_object();
+    RemoteS3 remote;
+    remote.name = TRY(json::get_string(entry, "name"));
+    remote.buckets = TRY(get_texts(entry, "buckets"));
+    remote.endpoint = TRY(json::get_string(entry, "endpoint"));
+    remote.region = TRY(json::get_string(entry, "region"));
+    remote.access_key = TRY(json::get_string(entry, "access_key"));
+    remote.secret_key = TRY(json::get_string(entry, "secret_key"));
+    remote.session_token = TRY(json::get_string(entry, "session_token"));
+    remote.is_path_style = json::find_bool(entry, "is_path_style").value_or(true);
+    remote.ca_file = TRY(json::get_string(entry, "ca_file"));
+    remotes.push_back(std::move(remote));
+  }
+  return remotes;
+}
+
 Result<ServerAccess> parse_server(const json::object& document) {
   ServerAccess server;
   server.endpoint = TRY(json::get_string(document, "endpoint"));
@@ -137,6 +174,7 @@ Result<ServerAccess> parse_server(const json::object& document) {
   server.secret_key = TRY(json::get_string(document, "secret_key"));
   server.session_token = TRY(json::get_string(document, "session_token"));
   server.report_token = TRY(json::get_string(document, "report_token"));
+  server.remotes = TRY(parse_remotes(document));
   return server;
 }
 

@@ -12,6 +12,7 @@
 #include "base/json.hpp"
 #include "base/result.hpp"
 #include "model/channel.hpp"
+#include "model/remote_s3.hpp"
 
 namespace trainyard::protocol {
 
@@ -24,7 +25,8 @@ struct ServerAccess {
   std::string access_key;  // of the job, valid while it is not terminal
   std::string secret_key;
   std::string session_token;
-  std::string report_token;  // bearer token of this attempt's reports
+  std::string report_token;       // bearer token of this attempt's reports
+  std::vector<RemoteS3> remotes;  // where buckets live that the server does not hold
 };
 
 // Where the host keeps things, and how jobs are walled off. Engines fill it in.

@@ -29,7 +29,9 @@ Assignment full() {
                  {"workers"}}};
   a.output_s3_uri = "s3://b/out";
   a.checkpoint = CheckpointTarget{"s3://b/c", "/opt/ml/checkpoints"};
-  a.server = {"http://127.0.0.1:1", "us-west-2", "K", "S", "T", "R"};
+  a.server = {"http://127.0.0.1:1", "us-west-2", "K", "S", "T", "R", {}};
+  a.server.remotes.push_back(
+      {"aws", {"data", "team-*"}, "https://s3.x", "eu-west-1", "A", "B", "C", false, "/ca.pem"});
   a.host_settings.cpu_limit = 1.5;
   return a;
 }

@@ -54,31 +54,26 @@ bool pause_before(int attempt, const std::stop_token& stop) {
   return !stop.stop_requested();
 }
 
-std::string host_of(std::string_view endpoint) {
-  size_t at = endpoint.find("://");
-  return std::string(at == std::string_view::npos ? endpoint : endpoint.substr(at + 3));
-}
-
 }  // namespace
 
 S3Client::S3Client(S3Access access, std::stop_token stop)
-    : access_(std::move(access)), stop_(std::move(stop)) {
-  while (access_.endpoint.ends_with('/')) access_.endpoint.pop_back();
-}
+    : access_(std::move(access)), stop_(std::move(stop)) {}
 
 Result<http::Answer> S3Client::send_once(std::string_view method, const S3Uri& target,
                                          const std::string& query, http::Call& call) {
-  std::string path = "/" + percent_encode(target.bucket);
-  if (!target.key.empty()) path += "/" + percent_encode(target.key, true);
+  RequestTarget where = target_of(access_, target);
   call.method = method;
-  call.url = access_.endpoint + path + (query.empty() ? "" : "?" + query);
-  call.headers.set("Host", host_of(access_.endpoint));
-  aws::SigningOptions signing;
-  signing.credentials = access_.credentials;
-  signing.region = access_.region;
-  signing.service = "s3";
-  signing.time = SystemClock().now();
-  aws::sign(method, path, query, call.headers, signing);
+  call.url = where.url() + (query.empty() ? "" : "?" + query);
+  call.ca_file = access_.ca_file;
+  call.headers.set("Host", where.host);
+  if (!access_.credentials.access_key.empty()) {
+    aws::SigningOptions signing;
+    signing.credentials = access_.credentials;
+    signing.region = access_.region;
+    signing.service = "s3";
+    signing.time = SystemClock().now();
+    aws::sign(method, where.path, query, call.headers, signing);
+  }
   auto answer = TRY(client_.send(call, stop_));
   if (answer.status >= 300) return Failure(to_error(method, target, answer));
   return answer;
@@ -100,7 +95,7 @@ Result<std::vector<ObjectSummary>> S3Client::list(const S3Uri& prefix) {
     std::string query = "encoding-type=url&list-type=2&prefix=" + percent_encode(prefix.key);
     if (!token.empty()) query = "continuation-token=" + percent_encode(token) + "&" + query;
     http::Call call;
-    call.headers.set("x-trainyard-files", "1");  // other S3 services ignore it
+    if (access_.is_own_store) call.headers.set("x-trainyard-files", "1");
     auto answer = TRY(send("GET", {prefix.bucket, ""}, query, std::move(call)));
     pugi::xml_document document;
     if (!document.load_buffer(answer.body.data(), answer.body.size())) {
@@ -111,8 +106,9 @@ Result<std::vector<ObjectSummary>> S3Client::list(const S3Uri& prefix) {
       auto key = percent_decode(entry.child_value("Key"));
       auto size = parse_unsigned(entry.child_value("Size"));
       if (!key || !size) return fail(Code::invalid, "listing {}: malformed entry", prefix.text());
+      objects.push_back({*key, *size, entry.child_value("ETag")});
       auto file = percent_decode(entry.child_value("File"));
-      objects.push_back({*key, *size, entry.child_value("ETag"), file.value_or("")});
+      if (access_.is_own_store && file) objects.back().file = *file;
     }
     token = root.child_value("NextContinuationToken");
   } while (!token.empty());
@@ -174,6 +170,12 @@ Result<> S3Client::download(const S3Uri& object, const fs::path& path, const OnB
   }
   if (!done) ::unlink(part.c_str());
   return done;
+}
+
+Result<bool> S3Client::has_objects(const S3Uri& prefix) {
+  std::string query = "list-type=2&max-keys=1&prefix=" + percent_encode(prefix.key);
+  auto answer = TRY(send("GET", {prefix.bucket, ""}, query, {}));
+  return !xml_value(answer.body, "ListBucketResult/Contents/Key").empty();
 }
 
 // Moves `offset` on with the bytes that were taken.

@@ -10,19 +10,12 @@
 #include <string>
 #include <vector>
 
-#include "aws/sigv4.hpp"
 #include "base/file.hpp"
 #include "base/result.hpp"
 #include "http/client.hpp"
-#include "model/s3_uri.hpp"
+#include "transfer/s3_access.hpp"
 
 namespace trainyard::transfer {
-
-struct S3Access {
-  std::string endpoint;  // "http://127.0.0.1:4600", path style
-  std::string region;
-  aws::Credentials credentials;
-};
 
 // One object as it was when it was listed.
 struct ObjectSummary {
@@ -48,6 +41,9 @@ class S3Client {
 
   // All objects under the prefix, in byte order of the keys.
   Result<std::vector<ObjectSummary>> list(const S3Uri& prefix);
+
+  // Whether there is any object under the prefix.
+  Result<bool> has_objects(const S3Uri& prefix);
 
   // Downloads into a new file beside `path` and renames: `path` is whole or absent. Verifies length
   // and, where S3 sends one, the checksum.

@@ -14,7 +14,7 @@ namespace {
 struct Page {
   objects::ListQuery query;
   bool is_url_encoded = false;
-  bool has_files = false;  // Trainyard's own clients ask where the bytes lie: transfer/s3_client.hpp
+  bool has_files = false;  // our own agents ask where the bytes lie: transfer/s3_access.hpp
 
   std::string text(std::string_view key) const {
     return is_url_encoded ? percent_encode(key, true) : std::string(key);

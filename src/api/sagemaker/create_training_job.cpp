@@ -9,14 +9,29 @@ namespace trainyard::api::sagemaker {
 
 namespace {
 
+// Our own store, or where the bucket lives. A bucket that is not there has no objects.
+tl::expected<bool, aws::Fault> has_objects(const Services& services, const S3Uri& prefix) {
+  if (auto remote = services.probe_remote(prefix)) {
+    if (*remote || remote->error().code == Code::not_found) return remote->value_or(false);
+    return tl::unexpected(
+        aws::Fault{"ValidationException", fmt::format("The S3 URL \"{}\" cannot be listed: {}",
+                                                      prefix.text(), remote->error().message)});
+  }
+  auto listing = services.objects.list(prefix.bucket, {prefix.key, "", "", 1});
+  if (!listing && listing.error().code != "NoSuchBucket") {
+    return tl::unexpected<aws::Fault>(listing.error());
+  }
+  return listing && !listing->objects.empty();
+}
+
 // AWS lists the prefix during Create: contract.md B.2 (5), E.2.
 std::optional<aws::Fault> check_data(const Services& services, const protocol::Assignment& job,
                                      const std::string& role) {
   for (const Channel& channel : job.channels) {
     auto uri = S3Uri::parse(channel.s3_uri);
-    auto listing = services.objects.list(uri->bucket, {uri->key, "", "", 1});
-    if (!listing && listing.error().code != "NoSuchBucket") return listing.error();
-    if (listing && !listing->objects.empty()) continue;
+    auto has_some = has_objects(services, *uri);
+    if (!has_some) return has_some.error();
+    if (*has_some) continue;
     return aws::Fault{
         "ValidationException",
         fmt::format("No S3 objects found under S3 URL \"{}\" given in input data source. Please "
