@@ -4,6 +4,7 @@
 #include <curl/curl.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/text.hpp"
 
@@ -18,6 +19,7 @@ struct Progress {
   Answer answer;
   std::optional<Error> error;  // of the sink or the source
   size_t body_position = 0;
+  bool has_told_headers = false;
 };
 
 size_t on_header(char* bytes, size_t, size_t count, void* user) {
@@ -37,6 +39,9 @@ size_t on_header(char* bytes, size_t, size_t count, void* user) {
 size_t on_body(char* bytes, size_t, size_t count, void* user) {
   auto& progress = *static_cast<Progress*>(user);
   std::string_view piece(bytes, count);
+  if (progress.call.on_headers && !std::exchange(progress.has_told_headers, true)) {
+    progress.call.on_headers(progress.answer.status, progress.answer.headers);
+  }
   if (progress.call.sink) {
     auto taken = progress.call.sink(progress.answer.status, piece);
     if (taken) return count;
@@ -151,7 +156,7 @@ Client& Client::operator=(Client&&) noexcept = default;
 Result<Answer> Client::send(const Call& call, std::stop_token stop) {
   CURL* handle = state_->handle;
   curl_easy_reset(handle);  // keeps its connections
-  Progress progress{call, stop, {}, {}, 0};
+  Progress progress{call, stop, {}, {}, 0, false};
   FieldList fields;
   set_fields(fields, call);
   set(handle, CURLOPT_URL, call.url.c_str());

@@ -22,6 +22,8 @@ struct Call {
   // Takes response bytes as they come, for any status; an error ends the call with that error. When
   // it is not set the bytes go to Answer::body.
   std::function<Result<>(int status, std::string_view bytes)> sink;
+  // Told of the response's headers before the sink gets its first byte; not without one.
+  std::function<void(int status, const Headers& headers)> on_headers;
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds stall_timeout{60'000};  // no byte in either direction for so long
   size_t max_body_bytes = 64 << 20;                 // of Answer::body

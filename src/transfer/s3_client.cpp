@@ -223,6 +223,81 @@ Result<> S3Client::read_range(const S3Uri& object, const std::string& etag, uint
   return {};
 }
 
+// A read of a whole object, over one or more requests.
+struct S3Client::WholeRead {
+  const OnPiece& on_piece;
+  uint64_t offset = 0;
+  std::unique_ptr<objects::Digest> digest = {};  // none: S3 sent no checksum of the whole
+  std::string announced = {};
+
+  void hear(int status, const http::Headers& headers) {
+    digest.reset();
+    if (status != 200 || headers.get("x-amz-checksum-type") == "COMPOSITE") return;
+    for (objects::ChecksumAlgorithm algorithm : objects::kChecksumAlgorithms) {
+      std::string_view value = headers.get(objects::header_name(algorithm));
+      // "…-2" is of a multipart upload's parts.
+      if (value.empty() || value.find('-') != std::string_view::npos) continue;
+      announced = value;
+      digest = objects::make_digest(algorithm);
+      return;
+    }
+  }
+
+  Result<> take(std::string_view bytes) {
+    if (digest) digest->add(bytes);
+    TRY(on_piece(bytes));
+    offset += bytes.size();
+    return {};
+  }
+};
+
+// Without a range: S3 sends no checksum with a part of an object.
+Result<> S3Client::read_object_once(const S3Uri& object, const std::string& etag, uint64_t size,
+                                    WholeRead& read) {
+  http::Call call;
+  call.headers.set("x-amz-checksum-mode", "ENABLED");
+  if (!etag.empty()) call.headers.set("If-Match", etag);
+  call.on_headers = [&](int status, const http::Headers& headers) { read.hear(status, headers); };
+  std::string error_body;
+  call.sink = [&](int status, std::string_view bytes) -> Result<> {
+    if (status >= 300) {
+      error_body += bytes.substr(0, 4096);
+      return {};
+    }
+    if (bytes.size() > size - read.offset) {
+      return fail(Code::invalid, "{}: more than its {} bytes came", object.text(), size);
+    }
+    return read.take(bytes);
+  };
+  auto answer = send_once("GET", object, "", call);
+  if (!answer && !error_body.empty()) {
+    return fail(answer.error().code, "GET {}: {} {}", object.text(),
+                xml_value(error_body, "Error/Code"), xml_value(error_body, "Error/Message"));
+  }
+  TRY(std::move(answer));
+  if (read.offset == size) return {};
+  return fail(Code::unavailable, "{}: the answer ends at byte {} of {}", object.text(), read.offset,
+              size);
+}
+
+Result<> S3Client::read_object(const S3Uri& object, const std::string& etag, uint64_t size,
+                               const OnPiece& on_piece) {
+  WholeRead read{on_piece};
+  for (int attempt = 1;; ++attempt) {
+    auto done = read_object_once(object, etag, size, read);
+    if (done) break;
+    if (!is_retryable(done.error().code) || attempt == kAttempts) return done;
+    if (!pause_before(attempt, stop_)) return fail(Code::cancelled, "stopped");
+    if (read.offset == 0) continue;
+    TRY(read_range(object, etag, read.offset, size - read.offset,
+                   [&](std::string_view piece) { return read.take(piece); }));
+    break;
+  }
+  if (!read.digest || to_base64(read.digest->finish()) == read.announced) return {};
+  return fail(Code::invalid, "{}: the {} bytes that came do not match the object's checksum",
+              object.text(), size);
+}
+
 Result<> S3Client::upload_bytes(std::string_view bytes, const S3Uri& object) {
   http::Call call;
   call.body = bytes;

@@ -55,6 +55,11 @@ class S3Client {
   Result<> read_range(const S3Uri& object, const std::string& etag, uint64_t offset,
                       uint64_t length, const OnPiece& on_piece);
 
+  // The whole object, which has `size` bytes, in the same way. Where S3 sends a checksum of all of
+  // it the bytes are held to that: `invalid` at the end when they are others.
+  Result<> read_object(const S3Uri& object, const std::string& etag, uint64_t size,
+                       const OnPiece& on_piece);
+
   // Replaces the object by the file's bytes; in parts above 64 MiB.
   Result<> upload(const fs::path& path, const S3Uri& object, const OnBytes& on_bytes = {});
   Result<> upload_bytes(std::string_view bytes, const S3Uri& object);
@@ -72,6 +77,9 @@ class S3Client {
                                  const std::string& query, http::Call& call);
   Result<> read_range_once(const S3Uri& object, const std::string& etag, uint64_t& offset,
                            uint64_t end, const OnPiece& on_piece);
+  struct WholeRead;
+  Result<> read_object_once(const S3Uri& object, const std::string& etag, uint64_t size,
+                            WholeRead& read);
   Result<> download_once(const S3Uri& object, const fs::path& part, const OnBytes& on_bytes);
 
   S3Access access_;
