@@ -17,7 +17,8 @@ CPP = [path for path in FILES if path.suffix in (".cpp", ".hpp")]
 MAY_INCLUDE = {
     "base": set(), "model": set(), "db": set(), "sandbox": set(), "http": set(),
     "proxy": {"http"}, "aws": {"http"}, "protocol": set(), "objects": {"aws", "http", "db"},
-    "transfer": {"aws", "http", "objects"}, "environments": set(), "jobs": {"db", "protocol"},
+    "transfer": {"aws", "http", "objects"}, "pipe": {"transfer", "objects", "aws", "http"},
+    "environments": set(), "jobs": {"db", "protocol"},
     "logs": {"db", "protocol"}, "metrics": {"db"}, "engine": {"protocol", "sandbox"},
     "scheduler": {"engine", "jobs", "protocol"},
     "agent": {"protocol", "transfer", "environments", "sandbox", "http", "aws"},

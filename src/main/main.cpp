@@ -9,6 +9,7 @@
 #include "main/remotes.hpp"
 #include "main/serve.hpp"
 #include "main/settings.hpp"
+#include "pipe/pipe.hpp"
 #include "sandbox/supervise.hpp"
 
 namespace {
@@ -118,6 +119,11 @@ void add_internal(CLI::App& app, Run& run) {
   agent->callback([file, &run] {
     run = [file] { return status_of(trainyard::agent::run_agent(*file, own_program())); };
   });
+  auto* feed = app.add_subcommand("feed", "Feed the pipes of a job");
+  feed->add_option("file", *file)->required();
+  feed->group("");
+  feed->callback(
+      [file, &run] { run = [file] { return status_of(trainyard::pipe::feed(*file)); }; });
   auto* supervise = app.add_subcommand("supervise", "Run a job's processes");
   supervise->add_option("file", *file)->required();
   supervise->group("");

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <stop_token>
+
+#include "pipe/stream.hpp"
+
+namespace trainyard::pipe {
+
+// Makes one epoch of a channel: its entries in order, inflated and wrapped as the channel wants it.
+class Maker {
+ public:
+  // An error of `take` ends make() and is returned. Plan and channel must outlive it.
+  using Take = std::function<Result<>(Segment segment)>;
+  Maker(const PipePlan& plan, const PipeChannel& channel, std::stop_token stop, Take take);
+
+  Result<> make(uint64_t epoch);
+
+ private:
+  Result<> put(const Piece& piece);
+  Result<> put_object(const Source& source);
+  Result<> put_inflated_record(const Source& source);
+  Result<> put_file(const Source& source);
+  Result<> put_range(FileRange range);
+  Result<> put_bytes(std::string_view bytes);
+  Result<> flush();
+
+  // The object's bytes in order, from its file or over S3; moves `reached_` on.
+  Result<> read(const Source& source, const transfer::OnPiece& on_piece);
+  // The same, inflated where the channel wants it.
+  Result<> read_inflated(const Source& source, const transfer::OnPiece& on_piece);
+
+  const PipePlan& plan_;
+  const PipeChannel& channel_;
+  Take take_;
+  transfer::S3Client client_;
+  std::string buffer_;    // what was put and not taken yet
+  uint64_t reached_ = 0;  // bytes of the current object that were read
+};
+
+}  // namespace trainyard::pipe
