@@ -21,7 +21,7 @@ MAY_INCLUDE = {
     "environments": set(), "jobs": {"db", "protocol"},
     "logs": {"db", "protocol"}, "metrics": {"db"}, "engine": {"protocol", "sandbox"},
     "scheduler": {"engine", "jobs", "protocol"},
-    "agent": {"protocol", "transfer", "environments", "sandbox", "http", "aws"},
+    "agent": {"protocol", "transfer", "pipe", "environments", "sandbox", "http", "aws"},
     "cli": {"aws", "http", "proxy", "transfer", "environments"},
     "api": {"jobs", "logs", "metrics", "objects", "protocol", "aws", "http"},
     "main": None,  # wires everything

@@ -24,6 +24,7 @@ NOTICED = "tests/api/test_fidelity.py::test_what_is_ignored_is_told"
 REFUSED = "tests/api/test_fidelity.py::test_what_is_refused_is_refused_with_this_text"
 MODES = "tests/api/test_fidelity.py::test_data_types_and_modes_that_are_refused"
 ARGUMENTS = "tests/sdk/test_v2.py::test_every_argument_of_a_file_mode_job_arrives"
+PIPE = "tests/data/test_pipe.py::"
 SCRIPT = "tests/training/test_script_mode.py::"
 LIFE = "tests/training/test_life.py::"
 ATTEMPTS = "tests/training/test_attempts.py::"
@@ -43,7 +44,7 @@ CREATE = {
         "tests/training/test_faults.py::test_an_unknown_image_lists_what_is_known"),
     "AlgorithmSpecification.AlgorithmName": ("refused", "AlgorithmSpecification.AlgorithmName is not supported", REFUSED),
     "AlgorithmSpecification.TrainingInputMode": (
-        "approximated", "FastFile is downloaded before the start; Pipe is refused", SCRIPT + "test_what_is_not_done_yet_is_said_in_the_log"),
+        "exact", "", PIPE + "test_epochs_are_the_concatenation_of_the_objects"),
     "AlgorithmSpecification.MetricDefinitions": (
         "approximated", "RE2 instead of Python's re: no look-around, no back references; a notice says so",
         METRICS + "test_metrics_that_can_have_no_value_are_told_in_the_log"),
@@ -54,22 +55,23 @@ CREATE = {
     "RoleArn": ("approximated", "every well-formed role will do", LIMITS),
     "InputDataConfig": ("exact", "", CHANNELS),
     "InputDataConfig.DataSource.S3DataSource.S3DataType": (
-        "approximated", "S3Prefix; manifests are refused", MODES),
+        "approximated", "S3Prefix, ManifestFile, AugmentedManifestFile; Converse is refused", PIPE + "test_a_manifest_names_files"),
     "InputDataConfig.DataSource.S3DataSource.S3DataDistributionType": (
         "exact", "with one instance both are the same", ARGUMENTS),
     "InputDataConfig.DataSource.S3DataSource.AttributeNames": (
-        "approximated", "count for AugmentedManifestFile alone, which is refused", MODES),
+        "exact", "", PIPE + "test_an_augmented_manifest"),
     "InputDataConfig.DataSource.S3DataSource.InstanceGroupNames": (
         "exact", "", SCRIPT + "test_an_instance_group_and_its_channels"),
     "InputDataConfig.DataSource.FileSystemDataSource": (
         "refused", "has no S3DataSource; FileSystemDataSource and DatasetSource are not supported", REFUSED),
     "InputDataConfig.DataSource.DatasetSource": (
         "refused", "has no S3DataSource; FileSystemDataSource and DatasetSource are not supported", REFUSED),
-    "InputDataConfig.CompressionType": ("exact", "Gzip counts in Pipe only, which is refused", ARGUMENTS),
-    "InputDataConfig.RecordWrapperType": ("exact", "told to the script; wraps in Pipe only, which is refused", ARGUMENTS),
+    "InputDataConfig.CompressionType": ("exact", "Gzip counts in Pipe only", PIPE + "test_gzip_and_record_io"),
+    "InputDataConfig.RecordWrapperType": ("exact", "wraps in Pipe only", PIPE + "test_gzip_and_record_io"),
     "InputDataConfig.InputMode": (
-        "approximated", "FastFile is downloaded before the start; Pipe is refused", SCRIPT + "test_what_is_not_done_yet_is_said_in_the_log"),
-    "InputDataConfig.ShuffleConfig": ("approximated", "shuffles in Pipe only, which is refused", ANSWERS),
+        "exact", "", PIPE + "test_epochs_are_the_concatenation_of_the_objects"),
+    "InputDataConfig.ShuffleConfig": (
+        "approximated", "in Pipe; the order of a seed is our own", PIPE + "test_shuffled_orders_differ_by_epoch_and_are_the_seeds"),
     "OutputDataConfig": ("exact", "", CHANNELS),
     "ResourceConfig": ("exact", "", ARGUMENTS),
     "ResourceConfig.InstanceType": ("approximated", "every type of the model; all run on this host as it is", LIMITS),
@@ -182,10 +184,12 @@ SM_HP_<NAME> TF_CONFIG TRAINING_JOB_NAME SAGEMAKER_JOB_NAME CURRENT_HOST SAGEMAK
 
 CONTAINER = [  # what, level, words, test
     ("S3DataType S3Prefix", "exact", "contract of names and folders to the letter", CHANNELS),
-    ("S3DataType ManifestFile, AugmentedManifestFile, Converse", "refused", "not supported", MODES),
+    ("S3DataType ManifestFile", "exact", "", PIPE + "test_a_manifest_names_files"),
+    ("S3DataType AugmentedManifestFile", "exact", "", PIPE + "test_an_augmented_manifest"),
+    ("S3DataType Converse", "refused", "not supported", MODES),
     ("Input mode File", "exact", "", CHANNELS),
-    ("Input mode FastFile", "approximated", "downloaded before the start", SCRIPT + "test_what_is_not_done_yet_is_said_in_the_log"),
-    ("Input mode Pipe", "refused", "not supported; use File", MODES),
+    ("Input mode FastFile", "exact", "", "tests/data/test_in_place.py::test_a_fast_file_channel_cannot_be_written"),
+    ("Input mode Pipe", "exact", "", PIPE + "test_epochs_are_the_concatenation_of_the_objects"),
     *((name, "approximated" if name in ("SM_NUM_GPUS", "SM_NUM_NEURONS") else "exact",
        "always 0" if name in ("SM_NUM_GPUS", "SM_NUM_NEURONS") else "", TOOLKIT) for name in SCRIPT_VARIABLES),
     ("SM_TOPOLOGY", "approximated", "never set: a job has one instance", TOOLKIT),

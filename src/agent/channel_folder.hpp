@@ -19,6 +19,7 @@ class ChannelFolder {
   ChannelFolder(const Context& context, std::string channel);
 
   fs::path view() const { return root_ / "view"; }
+  fs::path feed() const { return root_ / "feed"; }  // of the process that feeds it: feeds.hpp
   fs::path in_ml() const { return ml_ / "input/data" / channel_; }  // mount point, or the files
   std::string shown_as() const { return "/opt/ml/input/data/" + channel_; }
 

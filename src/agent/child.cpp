@@ -67,7 +67,7 @@ Result<sandbox::Walls> make_walls(const Context& context) {
   }
   if (::geteuid() != 0) return walls;
 
-  walls.user_id = sandbox::user_id_for(context.assignment.job_name);
+  walls.user_id = context.job_user();
   for (const fs::path& path : own) give_to(path, walls.user_id);
   // Programs such as getpass and ssh want the user to have a name.
   std::string passwd = TRY(read_file("/etc/passwd"));
@@ -140,16 +140,18 @@ Result<> start(const Context& context, const ChildPlan& plan) {
   return {};
 }
 
-// Waits until the supervisor ends, `stop` is asked, or the time has come.
-enum class Woken { ended, stopped, time_over };
+// Waits until the supervisor ends, one of the two is asked, or the time has come.
+enum class Woken { ended, stopped, aborted, time_over };
 
-Woken wait_for(const ProcessId& supervisor, std::optional<std::stop_token> stop,
+Woken wait_for(const ProcessId& supervisor, const std::stop_token& stop,
+               const std::stop_token& abort,
                std::optional<std::chrono::steady_clock::time_point> deadline) {
   using std::chrono::steady_clock;
   Fd process(static_cast<int>(::syscall(SYS_pidfd_open, supervisor.pid, 0)));
   Fd asked(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  std::stop_callback on_stop(stop.value_or(std::stop_token()),
-                             [&] { ::eventfd_write(asked.get(), 1); });
+  auto wake = [&] { ::eventfd_write(asked.get(), 1); };
+  std::stop_callback on_stop(stop, wake);
+  std::stop_callback on_abort(abort, wake);
   for (;;) {
     if (!process || !is_alive(supervisor)) return Woken::ended;
     auto left = std::chrono::hours(1) / std::chrono::milliseconds(1);
@@ -159,7 +161,7 @@ Woken wait_for(const ProcessId& supervisor, std::optional<std::stop_token> stop,
     }
     std::array<pollfd, 2> watched{{{process.get(), POLLIN, 0}, {asked.get(), POLLIN, 0}}};
     ::poll(watched.data(), watched.size(), static_cast<int>(std::min<int64_t>(left, 3'600'000)));
-    if (watched[1].revents != 0) return Woken::stopped;
+    if (watched[1].revents != 0) return abort.stop_requested() ? Woken::aborted : Woken::stopped;
   }
 }
 
@@ -178,6 +180,20 @@ std::optional<ProcessId> await_supervisor(const Context& context, const ChildPla
   return std::nullopt;
 }
 
+// SIGTERM, and the grace; false when it did not end within that.
+bool end_gently(const Context& context, const ProcessId& supervisor) {
+  if (!context.is_interrupted) {
+    static_cast<void>(context.journal.add(protocol::EventKind::stopping));
+  }
+  send_signal(supervisor, SIGTERM);
+  std::chrono::seconds grace(context.assignment.host_settings.stop_grace_seconds);
+  auto limit = std::chrono::steady_clock::now() + grace;
+  if (wait_for(supervisor, {}, {}, limit) == Woken::ended) return true;
+  context.say(
+      fmt::format("The script did not end within {} s of SIGTERM: SIGKILL.", grace.count()));
+  return false;
+}
+
 }  // namespace
 
 Result<ChildEnd> run_child(const Context& context, const ChildPlan& plan) {
@@ -190,24 +206,16 @@ Result<ChildEnd> run_child(const Context& context, const ChildPlan& plan) {
     if (plan.deadline) {
       deadline = std::chrono::steady_clock::now() + (*plan.deadline - context.clock.now());
     }
-    Woken woken = wait_for(*supervisor, context.stop, deadline);
-    if (woken != Woken::ended) {
-      end.is_stopped = woken == Woken::stopped;
-      end.is_time_over = woken == Woken::time_over;
-      if (!context.is_interrupted) {
-        static_cast<void>(context.journal.add(protocol::EventKind::stopping));
-      }
-      send_signal(*supervisor, SIGTERM);
-      std::chrono::seconds grace(context.assignment.host_settings.stop_grace_seconds);
-      auto limit = std::chrono::steady_clock::now() + grace;
-      if (wait_for(*supervisor, std::nullopt, limit) == Woken::time_over) {
-        context.say(
-            fmt::format("The script did not end within {} s of SIGTERM: SIGKILL.", grace.count()));
-        sandbox::kill_tree(*supervisor);
-        wait_for(*supervisor, std::nullopt, std::nullopt);
-        end.exit_code = 137;
-        return end;
-      }
+    Woken woken = wait_for(*supervisor, context.stop, plan.abort, deadline);
+    end.is_stopped = woken == Woken::stopped;
+    end.is_time_over = woken == Woken::time_over;
+    end.is_aborted = woken == Woken::aborted;
+    bool is_killed = end.is_aborted || (woken != Woken::ended && !end_gently(context, *supervisor));
+    if (is_killed) {
+      sandbox::kill_tree(*supervisor);
+      wait_for(*supervisor, {}, {}, std::nullopt);
+      end.exit_code = 137;
+      return end;
     }
   }
   auto record = sandbox::read_exit(exit_file);

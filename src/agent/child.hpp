@@ -14,6 +14,7 @@ struct ChildEnd {
   int exit_code = 0;          // 128 + signal
   bool is_time_over = false;  // the time limit passed
   bool is_stopped = false;    // the stop token was asked
+  bool is_aborted = false;    // ChildPlan::abort was asked
 };
 
 struct ChildPlan {
@@ -21,6 +22,7 @@ struct ChildPlan {
   std::vector<std::string> command;
   protocol::StringPairs variables;  // the whole environment
   std::optional<Time> deadline;     // SIGTERM then
+  std::stop_token abort = {};       // SIGKILL then: it cannot go on
 };
 
 // Starts it unless one of that name was started already, and waits. On a stop or at the deadline

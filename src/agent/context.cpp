@@ -32,4 +32,9 @@ environments::Builder Context::builder() const {
   return {assignment.host_settings.environments_dir, assignment.host_settings.uv};
 }
 
+uint32_t Context::job_user() const {
+  bool is_other = ::geteuid() == 0 && isolation == sandbox::Isolation::sandbox;
+  return is_other ? sandbox::user_id_for(assignment.job_name) : 0;
+}
+
 }  // namespace trainyard::agent

@@ -43,6 +43,8 @@ struct Context {
   void say(std::string_view line) const;
   transfer::S3Access s3_access(const std::string& bucket) const;  // to where the bucket lives
   environments::Builder builder() const;
+  // The user that the job's processes run as behind walls; 0: the one that we are.
+  uint32_t job_user() const;
 };
 
 // The prefixes that clients look for: contract.md E.1. A failure whose message has none of them is

@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "agent/feeds.hpp"
 #include "agent/script.hpp"
 #include "agent/stages.hpp"
 #include "sandbox/supervise.hpp"
@@ -91,11 +92,6 @@ Result<> choose_isolation(Context& context) {
 // What a client may count on and does not get is said, never left out silently.
 void say_what_differs(const Context& context) {
   for (const std::string& notice : context.assignment.notices) context.say("Note: " + notice + ".");
-  for (const Channel& channel : context.assignment.channels) {
-    if (channel.input_mode != InputMode::fast_file) continue;
-    context.say(fmt::format("Note: channel {}: FastFile is downloaded before the start, as File.",
-                            channel.name));
-  }
 }
 
 }  // namespace
@@ -110,6 +106,7 @@ Result<> prepare(Context& context) {
   if (auto setup = sandbox::find_supervisor(context.folder / "setup.pid")) {
     sandbox::kill_tree(*setup);
   }
+  stop_feeds(context);
   TRY(remove_tree(context.ml));
   for (const char* name :
        {"code", "model", "input/config", "input/data", "output/data", "checkpoints"}) {
@@ -120,6 +117,7 @@ Result<> prepare(Context& context) {
     TRY(make_directories(context.folder / name));
   }
   for (const Channel& channel : context.assignment.channels) {
+    if (channel.input_mode == InputMode::pipe) continue;
     TRY(make_directories(context.ml / "input/data" / channel.name));
   }
   TRY(choose_isolation(context));

@@ -6,6 +6,7 @@
 #include "agent/child.hpp"
 #include "agent/evidence.hpp"
 #include "agent/failure.hpp"
+#include "agent/feeds.hpp"
 #include "agent/plan.hpp"
 #include "agent/saved_model.hpp"
 #include "agent/script.hpp"
@@ -92,12 +93,17 @@ Result<int> run_script(Context& context) {
         static_cast<int64_t>(fs::file_size(context.log_file(), error))));
     TRY(context.journal.add(protocol::EventKind::training));
   }
-  ChildPlan child{"run", plan.command, plan.variables, deadline_of(context)};
+  FeedWatch feeds(context);
+  ChildPlan child{"run", plan.command, plan.variables, deadline_of(context), feeds.failed()};
   if (context.checkpoints) context.checkpoints->start();
   auto ended = run_child(context, child);
+  // Before they are told to end.
+  auto lost_data = feed_error(context);
+  stop_feeds(context);
   auto synced = sync_checkpoints(context, ended);
   ChildEnd end = TRY(std::move(ended));
   context.is_stopped_by_time = end.is_time_over;
+  if (lost_data) return Failure(std::move(*lost_data));
   bool is_failure = end.exit_code != 0 && !end.is_stopped && !end.is_time_over;
   if (!is_failure) {
     TRY(std::move(synced));

@@ -24,6 +24,7 @@ struct Channel {
   bool is_gzip = false;       // CompressionType Gzip
   bool is_record_io = false;  // RecordWrapperType RecordIO
   std::optional<int64_t> shuffle_seed;
+  std::vector<std::string> attribute_names;  // of an augmented manifest, in the script's order
   std::vector<std::string> instance_groups;  // for their hosts alone; empty: for all
 };
 

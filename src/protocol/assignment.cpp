@@ -23,6 +23,7 @@ json::object to_json(const Channel& channel) {
                         {"content_type", channel.content_type},
                         {"is_gzip", channel.is_gzip},
                         {"is_record_io", channel.is_record_io},
+                        {"attribute_names", json::to_array(channel.attribute_names)},
                         {"instance_groups", json::to_array(channel.instance_groups)}};
   if (channel.shuffle_seed) document["shuffle_seed"] = *channel.shuffle_seed;
   return document;
@@ -123,6 +124,8 @@ Result<Channel> parse_channel(const json::object& document) {
   channel.is_gzip = TRY(get_bool(document, "is_gzip"));
   channel.is_record_io = TRY(get_bool(document, "is_record_io"));
   channel.shuffle_seed = json::find_integer(document, "shuffle_seed");
+  channel.attribute_names =
+      json::find_texts(document, "attribute_names").value_or(std::vector<std::string>());
   channel.instance_groups =
       json::find_texts(document, "instance_groups").value_or(std::vector<std::string>());
   return channel;

@@ -26,6 +26,7 @@ Assignment full() {
                  true,
                  true,
                  7,
+                 {"image-ref", "class"},
                  {"workers"}}};
   a.output_s3_uri = "s3://b/out";
   a.checkpoint = CheckpointTarget{"s3://b/c", "/opt/ml/checkpoints"};

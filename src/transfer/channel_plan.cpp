@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/check.hpp"
 #include "base/text.hpp"
@@ -141,12 +142,27 @@ Result<ChannelPlan> plan_channel(const S3Uri& prefix, const std::vector<ObjectSu
     }
     std::string path = TRY(safe_path(local_path(prefix.key, object.key), uri));
     siblings.note(object.key);
-    plan.files.push_back(
-        {object.key, std::move(path), object.size, object.etag, object.file});
+    plan.files.push_back({object.key, std::move(path), object.size, object.etag, object.file});
     plan.total_bytes += object.size;
   }
   TRY(check_collisions(prefix, plan.files));
   siblings.warn(plan.warnings);
+  return plan;
+}
+
+Result<ChannelPlan> plan_manifest(const ManifestKeys& manifest,
+                                  const std::vector<ObjectSummary>& objects) {
+  ChannelPlan plan;
+  std::unordered_set<std::string_view> known;
+  for (const ObjectSummary& object : objects) {
+    if (is_folder_marker(object.key) || !known.insert(object.key).second) continue;
+    S3Uri uri{manifest.prefix.bucket, object.key};
+    CHECK(object.key.starts_with(manifest.prefix.key), "the manifest's own objects");
+    std::string path = TRY(safe_path(object.key.substr(manifest.prefix.key.size()), uri));
+    plan.files.push_back({object.key, std::move(path), object.size, object.etag, object.file});
+    plan.total_bytes += object.size;
+  }
+  TRY(check_collisions(manifest.prefix, plan.files));
   return plan;
 }
 

@@ -8,6 +8,7 @@
 #include "base/result.hpp"
 #include "model/channel.hpp"
 #include "model/s3_uri.hpp"
+#include "transfer/manifest.hpp"
 #include "transfer/s3_client.hpp"
 
 namespace trainyard::transfer {
@@ -40,5 +41,10 @@ std::vector<ObjectSummary> take_shard(std::vector<ObjectSummary> objects, size_t
 // system: one '/'. Collisions and names that a file system cannot hold are `invalid`, with a text
 // that follows "ClientError: Data download failed:".
 Result<ChannelPlan> plan_channel(const S3Uri& prefix, const std::vector<ObjectSummary>& objects);
+
+// The objects that a manifest names, in its order: contract.md F.2. A name that comes twice is one
+// file. Errors as above.
+Result<ChannelPlan> plan_manifest(const ManifestKeys& manifest,
+                                  const std::vector<ObjectSummary>& objects);
 
 }  // namespace trainyard::transfer

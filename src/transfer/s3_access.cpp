@@ -13,6 +13,30 @@ S3Access access_of(const RemoteS3& remote) {
           remote.ca_file};
 }
 
+json::object to_json(const S3Access& access) {
+  return {{"endpoint", access.endpoint},
+          {"region", access.region},
+          {"access_key", access.credentials.access_key},
+          {"secret_key", access.credentials.secret_key},
+          {"session_token", access.credentials.session_token},
+          {"is_path_style", access.is_path_style},
+          {"ca_file", access.ca_file},
+          {"is_own_store", access.is_own_store}};
+}
+
+Result<S3Access> parse_s3_access(const json::object& document) {
+  S3Access access;
+  access.endpoint = TRY(json::get_string(document, "endpoint"));
+  access.region = TRY(json::get_string(document, "region"));
+  access.credentials.access_key = TRY(json::get_string(document, "access_key"));
+  access.credentials.secret_key = TRY(json::get_string(document, "secret_key"));
+  access.credentials.session_token = TRY(json::get_string(document, "session_token"));
+  access.is_path_style = json::find_bool(document, "is_path_style").value_or(true);
+  access.ca_file = json::find_string(document, "ca_file").value_or("");
+  access.is_own_store = json::find_bool(document, "is_own_store").value_or(false);
+  return access;
+}
+
 RequestTarget target_of(const S3Access& access, const S3Uri& object) {
   std::string_view endpoint = access.endpoint;
   while (endpoint.ends_with('/')) endpoint.remove_suffix(1);

@@ -5,6 +5,8 @@
 #include <string>
 
 #include "aws/sigv4.hpp"
+#include "base/json.hpp"
+#include "base/result.hpp"
 #include "model/remote_s3.hpp"
 #include "model/s3_uri.hpp"
 
@@ -22,6 +24,10 @@ struct S3Access {
 };
 
 S3Access access_of(const RemoteS3& remote);
+
+// For files that only their owner reads: with the credentials.
+json::object to_json(const S3Access& access);
+Result<S3Access> parse_s3_access(const json::object& document);
 
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
 struct RequestTarget {

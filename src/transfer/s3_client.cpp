@@ -88,31 +88,53 @@ Result<http::Answer> S3Client::send(std::string_view method, const S3Uri& target
   }
 }
 
+// `options` come before "prefix" in the alphabet.
+Result<S3Client::Page> S3Client::list_page(const S3Uri& prefix, const std::string& options) {
+  http::Call call;
+  if (access_.is_own_store) call.headers.set("x-trainyard-files", "1");
+  std::string query = options + "prefix=" + percent_encode(prefix.key);
+  auto answer = TRY(send("GET", {prefix.bucket, ""}, query, std::move(call)));
+  pugi::xml_document document;
+  if (!document.load_buffer(answer.body.data(), answer.body.size())) {
+    return fail(Code::invalid, "listing {}: the answer is no XML", prefix.text());
+  }
+  pugi::xml_node root = document.child("ListBucketResult");
+  Page page;
+  for (pugi::xml_node entry : root.children("Contents")) {
+    auto key = percent_decode(entry.child_value("Key"));
+    auto size = parse_unsigned(entry.child_value("Size"));
+    if (!key || !size) return fail(Code::invalid, "listing {}: malformed entry", prefix.text());
+    page.objects.push_back({*key, *size, entry.child_value("ETag")});
+    auto file = percent_decode(entry.child_value("File"));
+    if (access_.is_own_store && file) page.objects.back().file = *file;
+  }
+  page.next = root.child_value("NextContinuationToken");
+  return page;
+}
+
 Result<std::vector<ObjectSummary>> S3Client::list(const S3Uri& prefix) {
   std::vector<ObjectSummary> objects;
-  std::string token;
-  do {
-    std::string query = "encoding-type=url&list-type=2&prefix=" + percent_encode(prefix.key);
-    if (!token.empty()) query = "continuation-token=" + percent_encode(token) + "&" + query;
-    http::Call call;
-    if (access_.is_own_store) call.headers.set("x-trainyard-files", "1");
-    auto answer = TRY(send("GET", {prefix.bucket, ""}, query, std::move(call)));
-    pugi::xml_document document;
-    if (!document.load_buffer(answer.body.data(), answer.body.size())) {
-      return fail(Code::invalid, "listing {}: the answer is no XML", prefix.text());
-    }
-    pugi::xml_node root = document.child("ListBucketResult");
-    for (pugi::xml_node entry : root.children("Contents")) {
-      auto key = percent_decode(entry.child_value("Key"));
-      auto size = parse_unsigned(entry.child_value("Size"));
-      if (!key || !size) return fail(Code::invalid, "listing {}: malformed entry", prefix.text());
-      objects.push_back({*key, *size, entry.child_value("ETag")});
-      auto file = percent_decode(entry.child_value("File"));
-      if (access_.is_own_store && file) objects.back().file = *file;
-    }
-    token = root.child_value("NextContinuationToken");
-  } while (!token.empty());
-  return objects;
+  std::string options = "encoding-type=url&list-type=2&";
+  for (;;) {
+    Page page = TRY(list_page(prefix, options));
+    std::move(page.objects.begin(), page.objects.end(), std::back_inserter(objects));
+    if (page.next.empty()) return objects;
+    options = fmt::format("continuation-token={}&encoding-type=url&list-type=2&",
+                          percent_encode(page.next));
+  }
+}
+
+Result<bool> S3Client::has_objects(const S3Uri& prefix) {
+  return !TRY(list_page(prefix, "encoding-type=url&list-type=2&max-keys=1&")).objects.empty();
+}
+
+// The key itself is the first of those that begin with it.
+Result<ObjectSummary> S3Client::find(const S3Uri& object) {
+  auto page = TRY(list_page(object, "encoding-type=url&list-type=2&max-keys=1&"));
+  if (page.objects.empty() || page.objects[0].key != object.key) {
+    return fail(Code::not_found, "there is no {}", object.text());
+  }
+  return std::move(page.objects[0]);
 }
 
 Result<> S3Client::download_once(const S3Uri& object, const fs::path& part,
@@ -170,12 +192,6 @@ Result<> S3Client::download(const S3Uri& object, const fs::path& path, const OnB
   }
   if (!done) ::unlink(part.c_str());
   return done;
-}
-
-Result<bool> S3Client::has_objects(const S3Uri& prefix) {
-  std::string query = "list-type=2&max-keys=1&prefix=" + percent_encode(prefix.key);
-  auto answer = TRY(send("GET", {prefix.bucket, ""}, query, {}));
-  return !xml_value(answer.body, "ListBucketResult/Contents/Key").empty();
 }
 
 // Moves `offset` on with the bytes that were taken.

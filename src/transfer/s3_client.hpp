@@ -45,6 +45,9 @@ class S3Client {
   // Whether there is any object under the prefix.
   Result<bool> has_objects(const S3Uri& prefix);
 
+  // One object as a listing has it; not_found.
+  Result<ObjectSummary> find(const S3Uri& object);
+
   // Downloads into a new file beside `path` and renames: `path` is whole or absent. Verifies length
   // and, where S3 sends one, the checksum.
   Result<> download(const S3Uri& object, const fs::path& path, const OnBytes& on_bytes = {});
@@ -70,6 +73,11 @@ class S3Client {
 
  private:
   friend class ObjectWriter;
+  struct Page {
+    std::vector<ObjectSummary> objects;
+    std::string next;  // token; empty: the last page
+  };
+  Result<Page> list_page(const S3Uri& prefix, const std::string& options);
   // A signed call, repeated with growing pauses while it may help.
   Result<http::Answer> send(std::string_view method, const S3Uri& target, const std::string& query,
                             http::Call call);

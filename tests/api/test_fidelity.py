@@ -159,11 +159,11 @@ def test_what_is_refused_is_refused_with_this_text(jobs, member):
 
 
 @pytest.mark.parametrize("kind, mode, text", [
-    ("ManifestFile", "File", "S3DataType ManifestFile of channel 'c' is not supported"),
     ("Converse", "File", "S3DataType Converse of channel 'c' is not supported"),
     ("AugmentedManifestFile", "File", "AugmentedManifestFile is only supported with input mode Pipe"),
-    ("AugmentedManifestFile", "Pipe", "S3DataType AugmentedManifestFile of channel 'c' is not supported"),
-    ("S3Prefix", "Pipe", "Input mode Pipe of channel 'c' is not supported; use File")])
+    ("AugmentedManifestFile", "FastFile", "AugmentedManifestFile is only supported with input mode Pipe"),
+    ("ManifestFile", "FastFile", "Input mode FastFile is only supported with S3DataType S3Prefix"),
+    ("AugmentedManifestFile", "Pipe", "AttributeNames of channel 'c' is required with S3DataType AugmentedManifestFile")])
 def test_data_types_and_modes_that_are_refused(jobs, kind, mode, text):
     with pytest.raises(jobs.sagemaker.exceptions.ClientError, match=re.escape(text)):
         jobs.start("", **request_of(jobs), **channel(s3_source(kind), mode))

@@ -185,12 +185,3 @@ def test_tensorflow_jobs_without_a_saved_model_are_warned(jobs):
     assert lines.index("Reporting training SUCCESS") > lines.index("no model")
     assert tensorflow.wait(served)["TrainingJobStatus"] == "Completed", tensorflow.lines(served)
     assert not [line for line in tensorflow.lines(served) if "model" in line and "WARNING" in line]
-
-
-def test_what_is_not_done_yet_is_said_in_the_log(jobs):
-    jobs.s3.put_object(Bucket=jobs.bucket, Key="d/a", Body=b"x")
-    name = jobs.start("print(open('/opt/ml/input/data/c/a').read())", InputDataConfig=[{
-        "ChannelName": "c", "InputMode": "FastFile", "DataSource": {"S3DataSource": {
-            "S3DataType": "S3Prefix", "S3Uri": f"s3://{jobs.bucket}/d/"}}}])
-    assert jobs.wait(name)["TrainingJobStatus"] == "Completed", jobs.lines(name)
-    assert "FastFile is downloaded" in "\n".join(jobs.lines(name))

@@ -22,6 +22,10 @@ aws::Fault invalid(std::string message) {
   return {"ValidationException", std::move(message)};
 }
 
+std::vector<std::string> texts(const json::object& object, std::string_view name) {
+  return json::find_texts(object, name).value_or(std::vector<std::string>());
+}
+
 std::optional<aws::Fault> check_channel(const json::object& channel, std::string_view job_mode) {
   std::string name = json::find_string(channel, "ChannelName").value_or("");
   // The pattern lets them pass; as folders they are others.
@@ -42,11 +46,12 @@ std::optional<aws::Fault> check_channel(const json::object& channel, std::string
   if (mode == "FastFile" && type != "S3Prefix") {
     return invalid("Input mode FastFile is only supported with S3DataType S3Prefix");
   }
-  if (type != "S3Prefix") {
+  if (type == "Converse") {
     return invalid(fmt::format("S3DataType {} of channel '{}' is not supported", type, name));
   }
-  if (mode == "Pipe") {
-    return invalid(fmt::format("Input mode Pipe of channel '{}' is not supported; use File", name));
+  if (type == "AugmentedManifestFile" && texts(*s3, "AttributeNames").empty()) {
+    return invalid(fmt::format(
+        "AttributeNames of channel '{}' is required with S3DataType AugmentedManifestFile", name));
   }
   if (!S3Uri::parse(*json::find_string(*s3, "S3Uri"))) {
     return invalid(fmt::format("S3Uri '{}' of channel '{}' is not of the form s3://bucket/prefix",
@@ -224,10 +229,6 @@ std::optional<aws::Fault> check_places(const json::object& request) {
   return std::nullopt;
 }
 
-std::vector<std::string> texts(const json::object& object, std::string_view name) {
-  return json::find_texts(object, name).value_or(std::vector<std::string>());
-}
-
 protocol::StringPairs pairs(const json::object& object, std::string_view name) {
   protocol::StringPairs result;
   for (const auto& [key, value] : member(object, name)) {
@@ -251,6 +252,7 @@ Channel to_channel(const json::object& document, InputMode job_mode) {
   channel.content_type = word(document, "ContentType");
   channel.is_gzip = word(document, "CompressionType") == "Gzip";
   channel.is_record_io = word(document, "RecordWrapperType") == "RecordIO";
+  channel.attribute_names = texts(s3, "AttributeNames");
   channel.instance_groups = texts(s3, "InstanceGroupNames");
   channel.shuffle_seed = json::find_integer(member(document, "ShuffleConfig"), "Seed");
   return channel;

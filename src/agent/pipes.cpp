@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pipe mode: what goes through a channel's FIFOs, and the process that feeds them.
+#include <map>
+
+#include "agent/channel_folder.hpp"
+#include "agent/channel_objects.hpp"
+#include "agent/feeds.hpp"
+#include "base/text.hpp"
+#include "pipe/augmented_manifest.hpp"
+#include "pipe/pipe.hpp"
+
+namespace trainyard::agent {
+
+namespace {
+
+// Keeps the objects of this host's store as they are now, under numbers.
+class Links {
+ public:
+  explicit Links(fs::path folder) : folder_(std::move(folder)) {}
+
+  pipe::Source source(const std::string& bucket, const transfer::ObjectSummary& object) {
+    fs::path link = folder_ / std::to_string(count_);
+    bool is_here = link_object(object, link);
+    if (is_here) ++count_;
+    total_bytes_ += object.size;
+    return {{bucket, object.key}, object.size, object.etag, is_here ? link : fs::path()};
+  }
+
+  uint64_t total_bytes() const { return total_bytes_; }
+
+ private:
+  fs::path folder_;
+  size_t count_ = 0;
+  uint64_t total_bytes_ = 0;
+};
+
+struct Stream {
+  transfer::S3Access access;
+  std::vector<pipe::Entry> entries;
+};
+
+Result<Stream> stream_objects(const Context& context, const Channel& channel, Links& links) {
+  auto found = TRY(find_objects(context, channel, false));
+  for (const std::string& warning : found.plan.warnings) context.say("WARNING: " + warning);
+  Stream stream{found.access, {}};
+  for (const transfer::PlannedFile& file : found.plan.files) {
+    transfer::ObjectSummary object{file.key, file.size, file.etag, file.file};
+    stream.entries.push_back({{"", links.source(found.bucket, object)}});
+  }
+  return stream;
+}
+
+// The objects that an augmented manifest names, looked up bucket by bucket.
+Result<> fill_references(const Context& context, std::vector<pipe::Entry>& entries,
+                         const transfer::S3Access& access, Links& links) {
+  std::map<std::string, std::vector<pipe::Piece*>> by_bucket;
+  for (pipe::Entry& entry : entries) {
+    for (pipe::Piece& piece : entry) {
+      if (piece.object) by_bucket[piece.object->uri.bucket].push_back(&piece);
+    }
+  }
+  for (auto& [bucket, pieces] : by_bucket) {
+    auto bucket_access = context.s3_access(bucket);
+    if (bucket_access.endpoint != access.endpoint) {
+      return fail(Code::invalid, "s3://{} lives in another S3 service than the manifest", bucket);
+    }
+    std::vector<std::string> keys;
+    for (const pipe::Piece* piece : pieces) keys.push_back(piece->object->uri.key);
+    transfer::S3Client client(bucket_access, context.stop);
+    auto objects = TRY(look_up(client, bucket, keys));
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      pieces[i]->object = links.source(bucket, objects[i]);
+    }
+  }
+  return {};
+}
+
+Result<Stream> stream_manifest(const Context& context, const Channel& channel, Links& links) {
+  constexpr size_t kMaxManifest = 1 << 30;
+  S3Uri uri = TRY(S3Uri::parse(channel.s3_uri));
+  Stream stream{context.s3_access(uri.bucket), {}};
+  transfer::S3Client client(stream.access, context.stop);
+  fs::path copy = context.folder / "manifest";
+  TRY(client.download(uri, copy));
+  auto unresolved = [](const S3Uri& object) -> Result<pipe::Source> {
+    return pipe::Source{object, 0, "", {}};
+  };
+  auto entries = pipe::parse_augmented_manifest(TRY(read_file(copy, kMaxManifest)),
+                                                channel.attribute_names, unresolved);
+  if (!entries) return Failure(std::move(entries).error().within("manifest " + uri.text()));
+  stream.entries = std::move(*entries);
+  TRY(fill_references(context, stream.entries, stream.access, links));
+  return stream;
+}
+
+}  // namespace
+
+Result<> start_pipe(const Context& context, const Channel& channel) {
+  fs::path state = ChannelFolder(context, channel.name).feed();
+  TRY(make_directories(state / "objects", 0700));
+  Links links(state / "objects");
+  bool is_augmented = channel.data_type == S3DataType::augmented_manifest;
+  Stream stream = TRY(is_augmented ? stream_manifest(context, channel, links)
+                                   : stream_objects(context, channel, links));
+  pipe::PipeChannel fed;
+  fed.name = channel.name;
+  fed.is_gzip = channel.is_gzip;
+  fed.is_record_io = channel.is_record_io;
+  fed.shuffle_seed = channel.shuffle_seed;
+  fed.is_sharded = channel.distribution == Distribution::sharded_by_key;
+  fed.host_index = host_index(context.assignment);
+  fed.host_count = context.assignment.hosts.size();
+  fed.entries = std::move(stream.entries);
+  size_t count = fed.entries.size();
+  pipe::PipePlan plan{stream.access, context.ml / "input/data", state, context.job_user(), {}};
+  plan.channels.push_back(std::move(fed));
+  TRY(pipe::start(context.program, plan));
+  context.say(fmt::format("Channel {}: {} {}, {} of objects, through pipes from {}", channel.name,
+                          count, is_augmented ? "manifest lines" : "files",
+                          format_bytes(links.total_bytes()), channel.s3_uri));
+  return {};
+}
+
+}  // namespace trainyard::agent
