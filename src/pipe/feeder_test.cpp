@@ -209,13 +209,16 @@ class FeederTest : public testing::Test {
     }
   }
 
-  // Waits for the feeder to report an error; it must hold the reader meanwhile.
+  // Reads on until the feeder reports an error; it must hold the reader then.
   std::string error_while_held(const Fd& reader) {
-    while (!first_error(folder_ / "state")) ::poll(nullptr, 0, 1);
     ::fcntl(reader.get(), F_SETFL, O_NONBLOCK);
     std::vector<char> buffer(1 << 20);
-    ssize_t count = 0;
-    while ((count = ::read(reader.get(), buffer.data(), buffer.size())) > 0) {
+    ssize_t count = 1;
+    for (bool is_told = false; count > 0 || (count < 0 && !is_told);) {
+      is_told = first_error(folder_ / "state").has_value();  // before the last look at the pipe
+      while ((count = ::read(reader.get(), buffer.data(), buffer.size())) > 0) {
+      }
+      if (!is_told) ::poll(nullptr, 0, 1);
     }
     EXPECT_EQ(count, -1) << "the reader saw the end of data";
     EXPECT_EQ(errno, EAGAIN);
