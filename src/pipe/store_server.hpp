@@ -37,6 +37,14 @@ class StoreServer {
     return {{"bkt", key}, bytes.size(), "\"" + object.value().etag + "\"", ""};
   }
 
+  // The only file of that size in the store's folder.
+  static fs::path store_file(const fs::path& folder, uint64_t size) {
+    for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+      if (entry.is_regular_file() && entry.file_size() == size) return entry.path();
+    }
+    return {};
+  }
+
   void set_fault(Fault fault) {
     fault_.with([&](Fault& current) { current = std::move(fault); });
   }
