@@ -117,8 +117,9 @@ class Feeder::Channel {
     for (;;) {
       auto segment = TRY(stream_.next(stop_));
       if (!segment) return {};
-      if (const auto* bytes = std::get_if<std::string>(&*segment)) {
+      if (auto* bytes = std::get_if<std::string>(&*segment)) {
         TRY(writer_->write(*bytes));
+        stream_.give_back(std::move(*bytes));
         continue;
       }
       const auto& range = std::get<FileRange>(*segment);

@@ -117,7 +117,9 @@ Result<> Maker::put_file(const Source& source) {
 
 Result<> Maker::put_range(FileRange range) {
   TRY(flush());
-  return take_(std::move(range));
+  buffer_ = TRY(take_(std::move(range)));
+  buffer_.clear();
+  return {};
 }
 
 Result<> Maker::put_bytes(std::string_view bytes) {
@@ -133,7 +135,9 @@ Result<> Maker::put_bytes(std::string_view bytes) {
 
 Result<> Maker::flush() {
   if (buffer_.empty()) return {};
-  return take_(std::exchange(buffer_, {}));
+  buffer_ = TRY(take_(std::exchange(buffer_, {})));
+  buffer_.clear();
+  return {};
 }
 
 Result<> Maker::read(const Source& source, const transfer::OnPiece& on_piece) {

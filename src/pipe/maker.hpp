@@ -11,8 +11,9 @@ namespace trainyard::pipe {
 // Makes one epoch of a channel: its entries in order, inflated and wrapped as the channel wants it.
 class Maker {
  public:
-  // An error of `take` ends make() and is returned. Plan and channel must outlive it.
-  using Take = std::function<Result<>(Segment segment)>;
+  // Takes a segment, and may give a text back whose memory is used again: fresh memory costs more
+  // than the copy into it. Its error ends make() and is returned. Plan and channel must outlive it.
+  using Take = std::function<Result<std::string>(Segment segment)>;
   Maker(const PipePlan& plan, const PipeChannel& channel, std::stop_token stop, Take take);
 
   Result<> make(uint64_t epoch);

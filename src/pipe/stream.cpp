@@ -12,6 +12,7 @@ namespace trainyard::pipe {
 
 namespace {
 
+constexpr size_t kSpares = 4;
 constexpr size_t kSlots = 64;  // file ranges keep their file open
 constexpr auto kForever = std::chrono::steady_clock::time_point::max();
 
@@ -75,20 +76,31 @@ Result<std::optional<Segment>> Stream::next(const std::stop_token& stop) {
   return stopped();
 }
 
-Result<> Stream::push(uint64_t round, Slot slot, const std::stop_token& stop) {
+void Stream::give_back(std::string bytes) {
+  state_.with([&](State& state) {
+    if (state.spares.size() < kSpares) state.spares.push_back(std::move(bytes));
+  });
+}
+
+// Gives a spare text back.
+Result<std::string> Stream::push(uint64_t round, Slot slot, const std::stop_token& stop) {
   auto has_room = [&](const State& state) {
     return state.round != round || (state.slots.size() < kSlots && state.bytes < budget_bytes_);
   };
   bool is_taken = false;
+  std::string spare;
   state_.wait(stop, kForever, has_room, [&](State& state) {
     if (stop.stop_requested() || state.round != round) return;
     state.bytes += bytes_of(slot.segment);
     state.slots.push_back(std::move(slot));
     is_taken = true;
+    if (state.spares.empty()) return;
+    spare = std::move(state.spares.back());
+    state.spares.pop_back();
   });
   if (!is_taken) return stopped();
   state_.change([](State&) {});  // there is something
-  return {};
+  return spare;
 }
 
 void Stream::run(const std::stop_token& stop) {
@@ -109,8 +121,9 @@ void Stream::run(const std::stop_token& stop) {
       Maker maker(plan_, channel_, round_stop, [&](Segment segment) {
         return push(round, Slot{epoch, std::move(segment)}, round_stop);
       });
-      made = maker.make(epoch);
-      if (made) made = push(round, Slot{epoch, std::nullopt}, round_stop);
+      made = maker.make(epoch).and_then([&] {
+        return push(round, Slot{epoch, std::nullopt}, round_stop).map([](const std::string&) {});
+      });
       if (made) continue;
       state_.change([&](State& state) {
         if (state.round == round) state.error = made.error();

@@ -44,6 +44,9 @@ class Stream {
   // it; `cancelled` when `stop` was requested.
   Result<std::optional<Segment>> next(const std::stop_token& stop);
 
+  // Bytes of a segment that are done with, for their memory.
+  void give_back(std::string bytes);
+
  private:
   struct Slot {
     uint64_t epoch = 0;
@@ -56,11 +59,12 @@ class Stream {
     std::deque<Slot> slots;
     size_t bytes = 0;                  // of the slots that are in memory
     std::optional<uint64_t> at_start;  // the epoch whose first slot is the next to be taken
-    std::optional<Error> error;        // comes after the slots
+    std::vector<std::string> spares;
+    std::optional<Error> error;  // comes after the slots
   };
 
   void run(const std::stop_token& stop);
-  Result<> push(uint64_t round, Slot slot, const std::stop_token& stop);
+  Result<std::string> push(uint64_t round, Slot slot, const std::stop_token& stop);
 
   const PipePlan& plan_;
   const PipeChannel& channel_;
