@@ -4,11 +4,8 @@
 #include <isa-l/crc.h>
 #include <openssl/evp.h>
 
-#include <algorithm>
-#include <bit>
-#include <cstring>
-
 #include "base/text.hpp"
+#include "objects/crc64.hpp"
 
 namespace trainyard::objects {
 
@@ -65,51 +62,12 @@ class Crc32c : public Digest {
   uint32_t value_ = 0xffffffff;
 };
 
-// CRC-64/NVME, reflected polynomial 0x9a6c9329ac4bc9b5, eight bytes a step ("slicing by 8",
-// Kounavis and Berry, 2005). isa-l has it from 2.31 on; Debian 12 ships 2.30.
 class Crc64 : public Digest {
  public:
-  void add(std::string_view bytes) override {
-    const Tables& tables = Crc64::tables();
-    const char* data = bytes.data();
-    size_t left = bytes.size();
-    static_assert(std::endian::native == std::endian::little);
-    for (; left >= 8; data += 8, left -= 8) {
-      uint64_t word = 0;
-      std::memcpy(&word, data, 8);
-      word ^= value_;
-      value_ = 0;
-      for (size_t i = 0; i < 8; ++i) value_ ^= tables[7 - i][(word >> (8 * i)) & 0xff];
-    }
-    for (; left > 0; ++data, --left) {
-      value_ = tables[0][(value_ ^ static_cast<unsigned char>(*data)) & 0xff] ^ (value_ >> 8);
-    }
-  }
+  void add(std::string_view bytes) override { value_ = update_crc64(value_, bytes); }
   std::string finish() override { return big_endian(~value_); }
 
  private:
-  using Tables = std::array<std::array<uint64_t, 256>, 8>;
-
-  static const Tables& tables() {
-    static const Tables kTables = [] {
-      constexpr uint64_t kPolynomial = 0x9a6c9329ac4bc9b5;
-      Tables made{};
-      for (uint64_t byte = 0; byte < 256; ++byte) {
-        uint64_t value = byte;
-        for (int bit = 0; bit < 8; ++bit) value = value >> 1 ^ (value & 1 ? kPolynomial : 0);
-        made[0][byte] = value;
-      }
-      for (size_t i = 1; i < 8; ++i) {
-        for (size_t byte = 0; byte < 256; ++byte) {
-          uint64_t before = made[i - 1][byte];
-          made[i][byte] = made[0][before & 0xff] ^ (before >> 8);
-        }
-      }
-      return made;
-    }();
-    return kTables;
-  }
-
   uint64_t value_ = ~uint64_t{0};
 };
 

@@ -3,9 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "base/random.hpp"
 #include "base/text.hpp"
 #include "objects/combine.hpp"
+#include "objects/crc64.hpp"
 
 namespace trainyard::objects {
 
@@ -41,6 +44,23 @@ TEST(Checksum, crcs_of_parts_combine_to_that_of_the_whole) {
     }
     EXPECT_EQ(combine_crcs(algorithm, parts), digest_of(algorithm, whole, 777))
         << api_name(algorithm);
+  }
+}
+
+TEST(Checksum, every_way_to_crc64_gives_what_the_table_gives) {
+  std::string bytes = random_bytes(70'000);
+  std::minstd_rand random(7);
+  std::vector<size_t> lengths;
+  for (size_t length = 0; length < 700; ++length) lengths.push_back(length);
+  for (int i = 0; i < 300; ++i) lengths.push_back(random() % 69'000);
+  for (Crc64Way way : {Crc64Way::carryless, Crc64Way::wide, Crc64Way::best}) {
+    if (!is_available(way)) continue;
+    for (size_t length : lengths) {
+      std::string_view piece = std::string_view(bytes).substr(random() % 130, length);
+      uint64_t value = uint64_t{random()} << 32 ^ random();
+      ASSERT_EQ(update_crc64(value, piece, way), update_crc64(value, piece, Crc64Way::table))
+          << length;
+    }
   }
 }
 
