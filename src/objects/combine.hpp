@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The checksum of a whole from the checksums of its parts. Internal to objects/.
+// The checksum of a whole from the checksums of its parts.
 #pragma once
 
 #include <string>

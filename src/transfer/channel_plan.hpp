@@ -17,7 +17,7 @@ struct PlannedFile {
   std::string key;
   std::string path;  // relative to the channel's folder; never leaves it
   uint64_t size = 0;
-  std::string etag = {};
+  std::string etag = {};  // as listed, in quotes
   fs::path file = {};  // see ObjectSummary
 };
 
