@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transfer/fetch.hpp"
 
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -114,9 +115,18 @@ struct Outcome {
   std::optional<Error> error;
 };
 
+// OpenSSL writes to sockets with write(2); one that is closed raises the signal in this thread.
+void block_sigpipe() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+}
+
 Result<> run_threads(Batch& batch, std::stop_source& cancel) {
   Guarded<Outcome> outcome;
   auto work = [&](size_t number) {
+    block_sigpipe();
     auto done = FetchLoop(batch, number).run();
     if (done) return;
     outcome.with([&](Outcome& o) {
@@ -126,8 +136,7 @@ Result<> run_threads(Batch& batch, std::stop_source& cancel) {
   };
   {
     std::vector<std::jthread> threads;
-    for (size_t i = 1; i < batch.threads; ++i) threads.emplace_back(work, i);
-    work(0);
+    for (size_t i = 0; i < batch.threads; ++i) threads.emplace_back(work, i);
   }
   auto error = outcome.with([](Outcome& o) { return o.error; });
   if (error) return Failure(*error);

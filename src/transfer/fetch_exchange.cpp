@@ -52,6 +52,7 @@ Result<> FetchLoop::advance(Exchange& exchange) {
     }
     return begin(exchange);
   }
+  if (exchange.piece.is_void()) return fail(Code::unavailable, "begun anew");
   if (exchange.phase == Phase::sending && !TRY(send(exchange))) return {};
   for (int i = 0; i < kReadsInARow; ++i) {
     if (!TRY(receive(exchange))) return {};
@@ -204,7 +205,7 @@ Result<> FetchLoop::take_answer(Exchange& exchange, std::string_view rest) {
     return take_refusal(exchange, rest, exchange.is_head);
   }
   exchange.phase = Phase::body;
-  auto body = exchange.piece.on_answer(answer);
+  auto body = exchange.piece.on_answer(answer, exchange.is_head);
   if (!body && answer.status == 200 && exchange.piece.end < exchange.piece.task->size()) {
     batch_.has_ranges = false;
   }

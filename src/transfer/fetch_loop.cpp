@@ -217,7 +217,10 @@ Result<> FetchLoop::break_off(Exchange& exchange, Error error) {
 
 Result<> FetchLoop::retry(Piece piece, Error error) {
   const FetchOptions& options = batch_.options;
-  if (!is_retryable(error.code)) return Failure(at(piece, error));
+  if (!is_retryable(error.code)) {
+    if (error.code == Code::conflict || error.code == Code::not_found) piece.task->abandon();
+    return Failure(at(piece, error));
+  }
   if (piece.reached >= piece.tried_from + kBufferBytes || piece.reached < piece.tried_from) {
     piece.tries = 0;
     piece.tried_from = piece.reached;

@@ -13,6 +13,15 @@ Origin origin_of(const Fetch& fetch) {
   return {fetch.etag.empty() ? "" : fetch.object.text() + "|" + fetch.etag, fetch.size, true};
 }
 
+Task::~Task() {
+  if (part_ && (is_in_ranges() || part_->is_empty())) part_->remove();
+}
+
+void Task::abandon() {
+  if (part_) part_->remove();
+  part_.reset();
+}
+
 Result<> Task::open() {
   Origin origin = origin_of(fetch_);
   origin.is_in_order = !is_in_ranges();
@@ -170,7 +179,7 @@ std::string Piece::request_lines() const {
   return lines;
 }
 
-Result<Piece::Body> Piece::on_answer(const Answer& answer) {
+Result<Piece::Body> Piece::on_answer(const Answer& answer, bool is_head) {
   uint64_t size = task->size();
   if (answer.is_chunked)
     return fail(Code::unavailable, "the server does not say how much it sends");
@@ -179,7 +188,6 @@ Result<Piece::Body> Piece::on_answer(const Answer& answer) {
       return fail(Code::unavailable, "the server sends {} bytes, the object was listed with {}",
                   *answer.content_length, size);
     }
-    bool is_head = wants_head();
     TRY(task->check(answer));
     if (is_head) return Body{};
     if (end - begin < size) {
@@ -187,7 +195,7 @@ Result<Piece::Body> Piece::on_answer(const Answer& answer) {
     }
     return Body{reached, end - reached};
   }
-  if (answer.status != 206 || !answer.content_range || wants_head()) {
+  if (answer.status != 206 || !answer.content_range || is_head) {
     return fail(Code::unavailable, "the server answers {} to a request for an object",
                 answer.status);
   }

@@ -22,6 +22,11 @@ class Task {
   Task(const Fetch& fetch, const FetchOptions& options, const std::stop_token& stop)
       : fetch_(fetch), options_(options), stop_(stop), etag_(fetch.etag) {}
 
+  // Keeps the part file where a later call can go on from it.
+  ~Task();
+  Task(const Task&) = delete;
+  Task& operator=(const Task&) = delete;
+
   const Fetch& fetch() const { return fetch_; }
   uint64_t size() const { return fetch_.size; }
   const std::string& etag() const { return etag_; }
@@ -50,6 +55,7 @@ class Task {
   // `error` where it was tried often enough.
   Result<> restart(const Error& error);
   Result<> forget_kept();  // begins at 0, not counted
+  void abandon();          // the object is not what was listed: nothing is kept
 
  private:
   Result<> digest_kept();
@@ -98,7 +104,7 @@ struct Piece {
     uint64_t skip = 0;
     uint64_t take = 0;
   };
-  Result<Body> on_answer(const Answer& answer);
+  Result<Body> on_answer(const Answer& answer, bool is_head);
 
   // Where to receive next, at most `limit` bytes. Requires a buffer.
   std::span<char> space(uint64_t limit) const;

@@ -92,6 +92,11 @@ Result<size_t> PartFile::read(std::span<char> bytes, uint64_t offset) const {
   return read_at(file_.get(), bytes, offset);
 }
 
+bool PartFile::is_empty() const {
+  struct stat info {};
+  return ::fstat(file_.get(), &info) == 0 && info.st_size == 0;
+}
+
 Result<> PartFile::clear() {
   kept_ = 0;
   if (::ftruncate(file_.get(), 0) == 0) return {};

@@ -33,6 +33,7 @@ class PartFile {
 
   Result<> write(std::string_view bytes, uint64_t offset);
   Result<size_t> read(std::span<char> bytes, uint64_t offset) const;
+  bool is_empty() const;
   Result<> clear();   // begins anew
   Result<> commit();  // it becomes the target
   void remove();      // it goes
