@@ -57,6 +57,7 @@ Result<> Task::check(const Answer& answer) {
 }
 
 Result<> Task::digest_kept() {
+  if (kept() == 0) return {};
   std::vector<char> buffer(kBufferBytes);
   for (uint64_t end = kept(); taken_ < end;) {
     if (stop_.stop_requested()) return fail(Code::cancelled, "stopped");

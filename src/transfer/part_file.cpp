@@ -21,15 +21,19 @@ std::string short_hash(std::string_view text) {
   return aws::payload_hash_of(text).substr(0, 16);
 }
 
-bool is_same_file(int fd, const fs::path& path) {
-  struct stat open {
-  }, named{};
-  return ::fstat(fd, &open) == 0 && ::lstat(path.c_str(), &named) == 0 &&
-         open.st_ino == named.st_ino && open.st_dev == named.st_dev;
+bool has_name(const struct stat& open, const fs::path& path) {
+  struct stat named {};
+  return ::lstat(path.c_str(), &named) == 0 && open.st_ino == named.st_ino &&
+         open.st_dev == named.st_dev;
 }
 
+struct Locked {
+  Fd file;
+  struct stat state;
+};
+
 // Opens and locks. Between the two another process may have made it the target.
-Result<Fd> open_locked(const fs::path& path) {
+Result<Locked> open_locked(const fs::path& path) {
   constexpr int kTries = 8;
   for (int i = 0; i < kTries; ++i) {
     Fd file = TRY(open_file(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0644));
@@ -37,7 +41,9 @@ Result<Fd> open_locked(const fs::path& path) {
       if (errno != EWOULDBLOCK) return fail_errno(errno, "locking " + path.string());
       break;
     }
-    if (is_same_file(file.get(), path)) return file;
+    struct stat state {};
+    if (::fstat(file.get(), &state) != 0) return fail_errno(errno, "reading " + path.string());
+    if (has_name(state, path)) return Locked{std::move(file), state};
   }
   return fail(Code::unavailable, "{} is being filled by another process", path.string());
 }
@@ -63,10 +69,9 @@ std::string PartFile::name_of(const std::string& target_name, const Origin& orig
 
 Result<PartFile> PartFile::open(const fs::path& target, const Origin& origin) {
   fs::path path = target.parent_path() / name_of(target.filename().string(), origin);
-  PartFile part(TRY(open_locked(path)), path, target);
-  struct stat found {};
-  if (::fstat(part.file_.get(), &found) != 0) return fail_errno(errno, "reading " + path.string());
-  auto length = static_cast<uint64_t>(found.st_size);
+  Locked locked = TRY(open_locked(path));
+  PartFile part(std::move(locked.file), path, target);
+  auto length = static_cast<uint64_t>(locked.state.st_size);
   bool is_useful = !origin.text.empty() && origin.is_in_order && length <= origin.size;
   if (is_useful) {
     part.kept_ = length;
