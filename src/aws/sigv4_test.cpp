@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include "aws/get_signer.hpp"
+#include "base/text.hpp"
+
 namespace trainyard::aws {
 
 namespace {
@@ -237,6 +240,27 @@ TEST(Fault, internal_errors_keep_their_text_to_themselves) {
   Fault fault = to_fault({Code::internal, "secret path"}, Dialect::s3);
   EXPECT_EQ(fault.code, "InternalError");
   EXPECT_EQ(fault.message.find("secret"), std::string::npos);
+}
+
+TEST(GetSigner, signs_as_the_general_signer_does) {
+  for (std::string token : {"", "a session/token="}) {
+    Credentials credentials = kKey;
+    credentials.session_token = token;
+    GetSigner signer(credentials, "us-west-2");
+    for (const char* date : {"20261124T035635Z", "20261125T000000Z", "20261124T235959Z"}) {
+      SigningOptions options{credentials, "us-west-2", "s3", parse_amz_date(date).value()};
+      for (std::string path : {"/bucket/key", "/bucket/a/%C3%A9%20%2B%25//..%3F"}) {
+        http::Headers headers{{"Host", "store:4600"}, {"x-amz-checksum-mode", "ENABLED"}};
+        sign("GET", path, "", headers, options);
+        std::string lines = signer.sign("GET", "store:4600", path, options.time);
+        EXPECT_NE(
+            lines.find(fmt::format("\r\nAuthorization: {}\r\n", headers.get("Authorization"))),
+            lines.npos)
+            << lines;
+        EXPECT_EQ(lines.find("x-amz-security-token: ") == lines.npos, token.empty());
+      }
+    }
+  }
 }
 
 }  // namespace trainyard::aws

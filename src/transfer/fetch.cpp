@@ -69,7 +69,8 @@ void look_at_leftovers(const fs::path& path, Folder& folder) {
 Result<> prepare_folders(std::span<const Fetch> fetches, const std::string& what) {
   std::map<fs::path, Folder> folders;
   for (const Fetch& fetch : fetches) {
-    Folder& folder = folders[fetch.path.parent_path()];
+    fs::path parent = fetch.path.parent_path();
+    Folder& folder = folders[parent.empty() ? "." : parent];
     folder.fetches.push_back(&fetch);
     folder.needed += fetch.size;
   }

@@ -44,7 +44,7 @@ struct FetchOptions {
   std::string what = "the download";  // needs so and so much space: "channel train"
 
   size_t max_threads = 0;                      // 0: one per core, at most 8
-  std::chrono::milliseconds stall{60'000};     // no byte for so long: another try
+  std::chrono::milliseconds stall{60'000};     // nothing for so long: another try
   std::chrono::milliseconds first_pause{100};  // before the second try; doubles, up to 5 s
   int max_tries = 8;                           // in a row that bring no MiB more of an object
   int max_restarts = 2;  // of an object whose bytes did not add up to its checksum

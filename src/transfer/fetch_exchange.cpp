@@ -15,6 +15,7 @@ namespace {
 constexpr size_t kMaxHeadBytes = 64 << 10;
 constexpr size_t kMaxRefusalBytes = 64 << 10;
 constexpr size_t kHeadReadBytes = 16 << 10;  // of a body that is to go into a buffer of its own
+constexpr size_t kMovingBytes = 4096;        // a byte a minute is no transfer
 constexpr size_t kFarLimit = 8;              // what a longer round trip is worth from the start
 constexpr int kReadsInARow = 16;             // then others have their turn
 
@@ -105,6 +106,7 @@ Result<> FetchLoop::split(Piece& piece, const Link& link) {
   }
   size_t count = (task.size() + options.range_bytes - 1) / options.range_bytes;
   TRY(task.split(count));
+  if (!task.is_in_ranges()) return {};
   for (size_t i = 1; i < count; ++i) {
     Piece range;
     range.task = piece.task;
@@ -150,7 +152,11 @@ Result<bool> FetchLoop::receive(Exchange& exchange) {
     watch(exchange, moved.waits_for);
     return false;
   }
-  exchange.moved = now_;
+  exchange.came += moved.count;
+  if (exchange.came >= kMovingBytes) {
+    exchange.moved = now_;
+    exchange.came = 0;
+  }
   if (moved.is_ended && exchange.phase == Phase::refusal) {
     TRY(take_refusal(exchange, "", true));
     return true;

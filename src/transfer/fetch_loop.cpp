@@ -41,7 +41,8 @@ Result<> FetchLoop::run() {
     TRY(wait());
   }
   for (auto& exchange : exchanges_) {  // what is in buffers is gone on from another time
-    if (exchange->piece.task) static_cast<void>(exchange->piece.flush());
+    Piece& piece = exchange->piece;
+    if (piece.task && !piece.is_void()) static_cast<void>(piece.flush());
   }
   return fail(Code::cancelled, "stopped");
 }
@@ -117,8 +118,8 @@ Result<> FetchLoop::put_to_work(Piece piece) {
 
 Result<> FetchLoop::connect(Piece piece) {
   const addrinfo* address = batch_.addresses.get();
-  for (size_t i = 0; i < next_address_ && address->ai_next != nullptr; ++i) {
-    address = address->ai_next;
+  for (size_t i = 0; i < next_address_; ++i) {
+    address = address->ai_next != nullptr ? address->ai_next : batch_.addresses.get();
   }
   auto link = Link::open(*address, batch_.endpoint, batch_.tls);
   if (!link) {
@@ -197,7 +198,7 @@ Result<> FetchLoop::break_off(Exchange& exchange, Error error) {
   bool is_stale = exchange.is_reused && exchange.head.empty() &&
                   (exchange.phase == Phase::sending || exchange.phase == Phase::head) &&
                   error.code == Code::unavailable;
-  // A whole range of addresses may be down, or one of them.
+  // One of several addresses may be down.
   if (exchange.phase == Phase::connecting) ++next_address_;
   close(exchange);
   if (!exchange.piece.task) return {};

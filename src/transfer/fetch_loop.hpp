@@ -53,7 +53,8 @@ struct Exchange {
   std::string head;  // while it is incomplete; then the body of a refusal
   Answer answer;
   Piece::Body body;                             // what is still to come
-  std::chrono::steady_clock::time_point moved;  // the last byte
+  std::chrono::steady_clock::time_point moved;  // when enough came to call it moving
+  size_t came = 0;                              // bytes since then
 };
 
 class FetchLoop {

@@ -9,6 +9,19 @@
 
 namespace trainyard::transfer {
 
+namespace {
+
+// Some servers leave out the quotes in listings.
+bool is_same_etag(std::string_view a, std::string_view b) {
+  auto bare = [](std::string_view etag) {
+    bool is_quoted = etag.size() >= 2 && etag.front() == '"' && etag.back() == '"';
+    return is_quoted ? etag.substr(1, etag.size() - 2) : etag;
+  };
+  return bare(a) == bare(b);
+}
+
+}  // namespace
+
 Origin origin_of(const Fetch& fetch) {
   return {fetch.etag.empty() ? "" : fetch.object.text() + "|" + fetch.etag, fetch.size, true};
 }
@@ -34,13 +47,15 @@ Result<> Task::split(size_t ranges) {
   part_.reset();
   range_digests_.resize(ranges);
   ranges_left_ = ranges;
-  observer_.reset();
-  digest_.reset();
-  return open();
+  if (auto opened = open(); !opened) {  // another process has it: in order, then
+    range_digests_.clear();
+    return open();
+  }
+  return {};
 }
 
 Result<> Task::check(const Answer& answer) {
-  if (!etag_.empty() && !answer.etag.empty() && answer.etag != etag_) {
+  if (!etag_.empty() && !answer.etag.empty() && !is_same_etag(answer.etag, etag_)) {
     if (!fetch_.etag.empty()) {
       return fail(Code::conflict, "the object was replaced since it was listed: its ETag is {}",
                   answer.etag);

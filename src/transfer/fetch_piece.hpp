@@ -36,8 +36,10 @@ class Task {
   bool is_expectation_known() const { return expectation_.has_value(); }
   size_t generation() const { return generation_; }
 
-  Result<> open();                // the part file; see PartFile::open
-  Result<> split(size_t ranges);  // it comes in ranges from now on; before any byte was taken
+  Result<> open();  // the part file; see PartFile::open
+  // It comes in ranges from now on, unless another process fetches it so already. Before any byte
+  // was taken.
+  Result<> split(size_t ranges);
   Result<> check(const Answer& answer);  // that it is the version wanted, and learns what to expect
   Result<> take(std::string_view bytes, uint64_t offset);  // to be verified, in order
   Result<> write(std::string_view bytes, uint64_t offset);
