@@ -10,7 +10,8 @@
 
 namespace trainyard::aws {
 
-// Signs requests without a body and without a query that ask for checksums. Not thread-safe.
+// Signs requests without a body and without a query that ask for checksums. Without an access key
+// they only ask. Not thread-safe.
 class GetSigner {
  public:
   GetSigner(Credentials credentials, std::string region)

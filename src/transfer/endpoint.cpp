@@ -40,8 +40,9 @@ Result<Endpoint> parse_endpoint(std::string_view url) {
   return endpoint;
 }
 
-std::string object_path(const S3Uri& object) {
-  return "/" + percent_encode(object.bucket) + "/" + percent_encode(object.key, true);
+Result<Endpoint> endpoint_of(const S3Access& access, const std::string& bucket) {
+  RequestTarget target = target_of(access, {bucket, ""});
+  return parse_endpoint(target.scheme + "://" + target.host);
 }
 
 Result<Addresses> look_up(const Endpoint& endpoint) {

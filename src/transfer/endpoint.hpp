@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include "transfer/s3_client.hpp"
+#include "transfer/s3_access.hpp"
 
 namespace trainyard::transfer {
 
@@ -18,11 +18,11 @@ struct Endpoint {
   std::string host_header;  // as the URL has it
 };
 
+// The server that answers for this bucket.
+Result<Endpoint> endpoint_of(const S3Access& access, const std::string& bucket);
+
 // Of "http://host[:port]" and "https://host[:port]"; anything else is `invalid`.
 Result<Endpoint> parse_endpoint(std::string_view url);
-
-// The object's path at the endpoint, percent-encoded. Path style: the bucket comes first.
-std::string object_path(const S3Uri& object);
 
 using Addresses = std::shared_ptr<addrinfo>;  // never null, a list
 

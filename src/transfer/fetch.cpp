@@ -11,6 +11,7 @@
 #include <map>
 #include <thread>
 
+#include "base/check.hpp"
 #include "base/text.hpp"
 #include "transfer/fetch_loop.hpp"
 
@@ -144,21 +145,28 @@ Result<> run_threads(Batch& batch, std::stop_source& cancel) {
   return {};
 }
 
+bool has_one_bucket(std::span<const Fetch> fetches) {
+  return std::all_of(fetches.begin(), fetches.end(), [&](const Fetch& fetch) {
+    return fetch.object.bucket == fetches[0].object.bucket;
+  });
+}
+
 }  // namespace
 
 Result<> fetch_all(const S3Access& access, std::span<const Fetch> fetches,
                    const FetchOptions& options, std::stop_token stop) {
   if (fetches.empty()) return {};
   if (stop.stop_requested()) return fail(Code::cancelled, "stopped");
+  CHECK(has_one_bucket(fetches), "the host's name may hold the bucket's");
   TRY(prepare_folders(fetches, options.what));
   Fd stop_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stop_fd) return fail_errno(errno, "making an eventfd");
   std::stop_source cancel;
   std::stop_callback on_stop(stop, [&] { cancel.request_stop(); });
   std::stop_callback on_cancel(cancel.get_token(), [&] { ::eventfd_write(stop_fd.get(), 1); });
-  Endpoint endpoint = TRY(parse_endpoint(access.endpoint));
+  Endpoint endpoint = TRY(endpoint_of(access, fetches[0].object.bucket));
   Addresses addresses = TRY(look_up(endpoint));
-  TlsContext tls = endpoint.is_tls ? TRY(make_tls_context()) : nullptr;
+  TlsContext tls = endpoint.is_tls ? TRY(make_tls_context(access.ca_file)) : nullptr;
   Batch batch{access,
               fetches,
               options,

@@ -80,7 +80,7 @@ Result<> FetchLoop::begin(Exchange& exchange) {
     piece.digest = piece.task->range_digest();
   }
   std::string_view method = exchange.is_head ? "HEAD" : "GET";
-  std::string path = object_path(piece.task->fetch().object);
+  std::string path = target_of(batch_.access, piece.task->fetch().object).path;
   const std::string& host = batch_.endpoint.host_header;
   exchange.request =
       fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\n{}{}\r\n", method, path, host,

@@ -30,10 +30,14 @@ Failure refused(int error_number, std::string_view doing) {
 
 }  // namespace
 
-Result<TlsContext> make_tls_context() {
+Result<TlsContext> make_tls_context(const std::string& ca_file) {
   TlsContext context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
   if (!context) return fail(Code::exhausted, "no memory for TLS");
-  SSL_CTX_set_default_verify_paths(context.get());
+  if (ca_file.empty()) {
+    SSL_CTX_set_default_verify_paths(context.get());
+  } else if (SSL_CTX_load_verify_locations(context.get(), ca_file.c_str(), nullptr) != 1) {
+    return fail(Code::invalid, "{} holds no certificates", ca_file);
+  }
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
   SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
   SSL_CTX_set_mode(context.get(),

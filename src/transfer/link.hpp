@@ -17,8 +17,9 @@ namespace trainyard::transfer {
 
 using TlsContext = std::shared_ptr<SSL_CTX>;
 
-// For clients that want the server's certificate signed by one of the system's roots.
-Result<TlsContext> make_tls_context();
+// For clients that want the server's certificate signed by one of the file's (PEM), or of the
+// system's roots where no file is given.
+Result<TlsContext> make_tls_context(const std::string& ca_file);
 
 // What one try has done. Nothing moved and not ended: try again once `waits_for` has happened.
 struct Moved {
