@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transfer/archive.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include "base/random.hpp"
@@ -25,18 +26,21 @@ class ArchiveTest : public testing::Test {
     return ended ? ended->output : ended.error().message;
   }
   void pack_input() {
-    std::string bytes;
-    ASSERT_TRUE(pack(folder_ / "in", [&](std::string_view piece) -> Result<> {
-      bytes += piece;
-      return {};
-    }));
-    ASSERT_TRUE(write_file_atomically(folder_ / "a.tar.gz", bytes));
+    ASSERT_TRUE(pack(folder_ / "in", [&](std::string_view piece) { return append(piece); }));
+  }
+  // To a.tar.gz.
+  Result<> append(std::string_view piece) {
+    if (!output_) {
+      output_ = TRY(open_file(folder_ / "a.tar.gz", O_WRONLY | O_CREAT | O_APPEND));
+    }
+    return write_all(output_.get(), piece);
   }
   std::string unpack_error(const char* file) {
     auto unpacked = unpack(folder_ / file, folder_ / "out");
     return unpacked ? "ok" : unpacked.error().message;
   }
 
+  Fd output_;
   fs::path folder_ = fs::temp_directory_path() / ("trainyard-" + random_hex(8));
 };
 
@@ -53,6 +57,117 @@ TEST_F(ArchiveTest, tar_reads_what_we_pack) {
 TEST_F(ArchiveTest, an_empty_folder_is_a_valid_archive) {
   pack_input();
   EXPECT_EQ(sh("tar tzf a.tar.gz && echo ok"), "ok\n");
+}
+
+// Names, kinds, modes, times and contents of all members, by Python's tarfile; prints nothing where
+// they are those of the folder in/.
+constexpr const char* kCompareByPython = R"(python3 - <<'END'
+import hashlib, os, stat, tarfile
+
+def digest(file):
+    md5 = hashlib.md5()
+    while piece := file.read(1 << 20): md5.update(piece)
+    return md5.digest()
+
+os.chdir('in')
+seen = set()
+with tarfile.open('../a.tar.gz') as archive:
+    for member in archive:
+        info = os.lstat(member.name)
+        assert member.mtime == int(info.st_mtime), member
+        if member.issym():
+            assert os.readlink(member.name) == member.linkname, member
+        elif member.islnk():
+            assert os.path.samefile(member.linkname, member.name), member
+        elif member.isdir():
+            assert stat.S_ISDIR(info.st_mode), member
+        else:
+            assert member.isreg() and member.size == info.st_size, member
+            with open(member.name, 'rb') as file:
+                assert digest(archive.extractfile(member)) == digest(file), member
+        assert member.issym() or member.mode == info.st_mode & 0o1777, member
+        seen.add(member.name)
+there = {os.path.relpath(os.path.join(folder, name)) for folder, folders, names in os.walk('.')
+         for name in folders + names}
+assert there == seen, there ^ seen
+END
+)";
+
+constexpr const char* kCompareByTar =
+    "gzip -t a.tar.gz && mkdir x && tar --warning=none -xzf a.tar.gz -C x && "
+    "diff -r --no-dereference in x";
+
+TEST_F(ArchiveTest, names_that_ustar_cannot_say_are_kept) {
+  sh("cd in; long=$(printf 'x%.0s' $(seq 250)); mkdir -p $long/$long/ü; cd $long/$long; "
+     "echo 1 > ü/é; ln -s $long/$long/$long l; echo 2 > a; ln a ü/$long; "
+     "touch -d 1960-01-01 old; touch -d 2500-01-01 far; printf x > \"new\nline\"; "
+     "touch $(printf 'y%.0s' $(seq 99)) $(printf 'z%.0s' $(seq 100)) $(printf 'w%.0s' $(seq 101)); "
+     "chmod 4751 a; chmod 1777 ü; printf x > $(printf '\\377\\376')");
+  pack_input();
+  EXPECT_EQ(sh(kCompareByTar), "");
+  EXPECT_EQ(sh("chmod 751 in/*/*/a"), "");
+  EXPECT_EQ(sh(kCompareByPython), "");
+  EXPECT_EQ(unpack_error("a.tar.gz"), "ok");
+  EXPECT_EQ(sh("diff -r --no-dereference in out"), "");
+}
+
+TEST_F(ArchiveTest, contents_of_all_sizes_and_kinds_are_kept) {
+  // Around the blocks of tar and gzip; text, noise, zeros, and all of them mixed in one file.
+  sh("cd in; for n in 0 1 511 512 513 1048575 1048576 1048577 3145728 9000001; do "
+     "yes \"$n lines of text\" | head -c $n > text$n; head -c $n /dev/urandom > noise$n; "
+     "truncate -s $n hole$n; cat text$n noise$n hole$n noise$n > mixed$n; done; "
+     "truncate -s 60M sparse; for at in 0 7 8 33; do "
+     "dd if=noise9000001 of=sparse bs=999999 count=1 seek=$at conv=notrunc status=none; done; "
+     "ln sparse same; ln sparse again; mkdir sub; ln sparse sub/same; cp mixed513 sub");
+  pack_input();
+  EXPECT_EQ(sh(kCompareByTar), "");
+  EXPECT_EQ(sh("stat -c %h x/sparse"), "4\n");
+  EXPECT_EQ(sh(kCompareByPython), "");
+  EXPECT_EQ(unpack_error("a.tar.gz"), "ok");
+  EXPECT_EQ(sh("diff -r in out"), "");
+}
+
+TEST_F(ArchiveTest, a_huge_sparse_file_is_packed_without_reading_its_holes) {
+  sh("cd in; truncate -s 9000000000 big; printf end >> big");
+  pack_input();
+  EXPECT_LT(fs::file_size(folder_ / "a.tar.gz"), 100'000'000U);
+  EXPECT_EQ(
+      sh("gzip -dc a.tar.gz | head -c 2048 | tar tv 2>/dev/null | tr -s ' ' | cut -d' ' -f3,6"),
+      "9000000003 big\n");
+}
+
+TEST_F(ArchiveTest, many_small_files_are_all_there) {
+  sh("cd in; for d in $(seq 20); do mkdir $d; cd $d; seq 500 | split -l 1 -a 4 -; cd ..; done");
+  pack_input();
+  EXPECT_EQ(sh("tar tzf a.tar.gz | wc -l"), "10020\n");
+  EXPECT_EQ(sh(kCompareByTar), "");
+}
+
+TEST_F(ArchiveTest, files_that_change_meanwhile_keep_the_archive_readable) {
+  sh("cd in; for n in $(seq 10 49); do head -c 2000000 /dev/urandom > f$n; done");
+  bool is_changed = false;
+  ASSERT_TRUE(pack(folder_ / "in", [&](std::string_view piece) -> Result<> {
+    // By now the first files have been read, and none of the last.
+    if (!std::exchange(is_changed, true)) {
+      sh("cd in; truncate -s 1000 f1*; rm f3*; mkfifo f35; echo more | tee -a f4* > f2; "
+         "mkdir f31; ln -s /etc/passwd f32");
+    }
+    return append(piece);
+  }));
+  EXPECT_EQ(sh("gzip -t a.tar.gz && tar tzf a.tar.gz | tr '\n' ' ' | grep -o 'f29.*'"),
+            "f29 f31/ f32 f40 f41 f42 f43 f44 f45 f46 f47 f48 f49 \n");
+  EXPECT_EQ(unpack_error("a.tar.gz"), "ok");
+}
+
+TEST_F(ArchiveTest, errors_of_reading_and_writing_name_their_place) {
+  sh("cd in; head -c 50000000 /dev/urandom > a; mkdir d");
+  auto full = pack(folder_ / "in",
+                   [](std::string_view) -> Result<> { return fail(Code::exhausted, "full"); });
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().message, "full");
+  auto missing = pack(folder_ / "none", [](std::string_view) { return Result<>(); });
+  ASSERT_FALSE(missing);
+  EXPECT_NE(missing.error().message.find("/none"), std::string::npos);
 }
 
 TEST_F(ArchiveTest, we_read_what_tar_packs) {
