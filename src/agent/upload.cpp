@@ -2,6 +2,8 @@
 #include "agent/stages.hpp"
 #include "base/text.hpp"
 #include "transfer/archive.hpp"
+#include "transfer/folder_upload.hpp"
+#include "transfer/object_writer.hpp"
 
 namespace trainyard::agent {
 
@@ -31,14 +33,9 @@ Result<uint64_t> upload_archive(const Context& context, const fs::path& folder,
 // OutputDataConfig, CompressionType NONE.
 Result<> upload_files(const Context& context, const fs::path& folder, const S3Uri& prefix) {
   transfer::S3Client client(context.s3_access(prefix.bucket));
-  std::error_code error;
-  for (fs::recursive_directory_iterator entry(folder, error), end; !error && entry != end;
-       entry.increment(error)) {
-    if (!fs::is_regular_file(entry->symlink_status())) continue;
-    std::string name = entry->path().lexically_relative(folder);
-    TRY(client.upload(entry->path(), prefix.join(name)));
-  }
-  if (error) return fail_errno(error.value(), "reading " + folder.string());
+  auto uploaded = TRY(transfer::upload_folder(client, folder, prefix));
+  context.say(fmt::format("Uploaded {} files ({}) to {}", uploaded.files,
+                          format_bytes(uploaded.bytes), prefix.text()));
   return {};
 }
 

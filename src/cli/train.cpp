@@ -7,6 +7,7 @@
 #include "cli/commands.hpp"
 #include "cli/progress.hpp"
 #include "transfer/archive.hpp"
+#include "transfer/object_writer.hpp"
 
 namespace trainyard::cli {
 

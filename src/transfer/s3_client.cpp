@@ -2,7 +2,6 @@
 #include "transfer/s3_client.hpp"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,14 +13,13 @@
 #include "base/random.hpp"
 #include "base/text.hpp"
 #include "objects/checksum.hpp"
+#include "transfer/object_writer.hpp"
 
 namespace trainyard::transfer {
 
 namespace {
 
 constexpr int kAttempts = 5;
-constexpr size_t kPartBytes = 16 << 20;
-constexpr uint64_t kMultipartBytes = 64 << 20;
 
 std::string xml_value(const std::string& xml, const char* path) {
   pugi::xml_document document;
@@ -80,7 +78,7 @@ Result<http::Answer> S3Client::send_once(std::string_view method, const S3Uri& t
 }
 
 Result<http::Answer> S3Client::send(std::string_view method, const S3Uri& target,
-                                    const std::string& query, http::Call call) {
+                                    const std::string& query, http::Call&& call) {
   for (int attempt = 1;; ++attempt) {
     auto answer = send_once(method, target, query, call);
     if (answer || !is_retryable(answer.error().code) || attempt == kAttempts) return answer;
@@ -322,23 +320,15 @@ Result<> S3Client::upload_bytes(std::string_view bytes, const S3Uri& object) {
 }
 
 Result<> S3Client::upload(const fs::path& path, const S3Uri& object, const OnBytes& on_bytes) {
+  constexpr size_t kPiece = 1 << 20;
   Fd file = TRY(open_file(path, O_RDONLY | O_NOFOLLOW));
-  struct stat info {};
-  if (::fstat(file.get(), &info) != 0) return fail_errno(errno, "reading " + path.string());
-  std::vector<char> buffer(kPartBytes);
-  if (static_cast<uint64_t>(info.st_size) <= kMultipartBytes) {
-    std::string bytes(static_cast<size_t>(info.st_size), '\0');
-    bytes.resize(TRY(read_at(file.get(), bytes, 0)));
-    TRY(upload_bytes(bytes, object));
-    if (on_bytes) on_bytes(bytes.size());
-    return {};
-  }
+  std::vector<char> buffer(kPiece);
   ObjectWriter writer(*this, object);
   for (uint64_t offset = 0;;) {
     size_t count = TRY(read_at(file.get(), buffer, offset));
-    if (count == 0) return writer.finish();
     TRY(writer.write({buffer.data(), count}));
     if (on_bytes) on_bytes(count);
+    if (count < buffer.size()) return writer.finish();
     offset += count;
   }
 }
@@ -353,52 +343,6 @@ Result<> S3Client::create_bucket(const std::string& bucket) {
   bool exists = !made && made.error().message.find("BucketAlreadyOwnedByYou") != std::string::npos;
   if (!made && !exists) return Failure(made.error());
   return {};
-}
-
-Result<> ObjectWriter::write(std::string_view bytes) {
-  while (!bytes.empty()) {
-    size_t count = std::min(bytes.size(), kPartBytes - buffer_.size());
-    buffer_ += bytes.substr(0, count);
-    bytes.remove_prefix(count);
-    if (buffer_.size() == kPartBytes) TRY(send_part());
-  }
-  return {};
-}
-
-Result<> ObjectWriter::send_part() {
-  if (upload_id_.empty()) {
-    auto begun = TRY(client_.send("POST", object_, "uploads=", {}));
-    upload_id_ = xml_value(begun.body, "InitiateMultipartUploadResult/UploadId");
-    if (upload_id_.empty()) return fail(Code::invalid, "{}: S3 gave no upload id", object_.text());
-  }
-  http::Call call;
-  call.body = std::exchange(buffer_, {});
-  std::string query =
-      fmt::format("partNumber={}&uploadId={}", etags_.size() + 1, percent_encode(upload_id_));
-  auto sent = TRY(client_.send("PUT", object_, query, std::move(call)));
-  etags_.emplace_back(sent.headers.get("ETag"));
-  return {};
-}
-
-Result<> ObjectWriter::finish() {
-  if (upload_id_.empty()) return client_.upload_bytes(buffer_, object_);
-  if (!buffer_.empty()) TRY(send_part());
-  std::string xml = "<CompleteMultipartUpload>";
-  for (size_t i = 0; i < etags_.size(); ++i) {
-    xml += fmt::format("<Part><PartNumber>{}</PartNumber><ETag>{}</ETag></Part>", i + 1, etags_[i]);
-  }
-  http::Call call;
-  call.body = xml + "</CompleteMultipartUpload>";
-  TRY(client_.send("POST", object_, "uploadId=" + percent_encode(upload_id_), std::move(call)));
-  upload_id_.clear();
-  return {};
-}
-
-ObjectWriter::~ObjectWriter() {
-  if (upload_id_.empty()) return;
-  http::Call call;
-  static_cast<void>(
-      client_.send_once("DELETE", object_, "uploadId=" + percent_encode(upload_id_), call));
 }
 
 }  // namespace trainyard::transfer

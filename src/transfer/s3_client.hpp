@@ -39,6 +39,9 @@ class S3Client {
  public:
   explicit S3Client(S3Access access, std::stop_token stop = {});
 
+  // With the same access and stop token, for another thread. May be called by it.
+  S3Client another() const { return S3Client(access_, stop_); }
+
   // All objects under the prefix, in byte order of the keys.
   Result<std::vector<ObjectSummary>> list(const S3Uri& prefix);
 
@@ -63,7 +66,7 @@ class S3Client {
   Result<> read_object(const S3Uri& object, const std::string& etag, uint64_t size,
                        const OnPiece& on_piece);
 
-  // Replaces the object by the file's bytes; in parts above 64 MiB.
+  // Replaces the object by the file's bytes; in parts from 16 MiB on (object_writer.hpp).
   Result<> upload(const fs::path& path, const S3Uri& object, const OnBytes& on_bytes = {});
   Result<> upload_bytes(std::string_view bytes, const S3Uri& object);
 
@@ -78,9 +81,9 @@ class S3Client {
     std::string next;  // token; empty: the last page
   };
   Result<Page> list_page(const S3Uri& prefix, const std::string& options);
-  // A signed call, repeated with growing pauses while it may help.
+  // A signed call, repeated with growing pauses while it may help. Its body is left as it is.
   Result<http::Answer> send(std::string_view method, const S3Uri& target, const std::string& query,
-                            http::Call call);
+                            http::Call&& call);
   Result<http::Answer> send_once(std::string_view method, const S3Uri& target,
                                  const std::string& query, http::Call& call);
   Result<> read_range_once(const S3Uri& object, const std::string& etag, uint64_t& offset,
@@ -93,28 +96,6 @@ class S3Client {
   S3Access access_;
   std::stop_token stop_;
   http::Client client_;
-};
-
-// An upload whose length is not known beforehand: parts are sent as they fill, nothing is visible
-// before finish(). Destroyed without finish() it aborts the upload. Needs the client's lifetime.
-class ObjectWriter {
- public:
-  ObjectWriter(S3Client& client, S3Uri object) : client_(client), object_(std::move(object)) {}
-  ~ObjectWriter();
-  ObjectWriter(const ObjectWriter&) = delete;
-  ObjectWriter& operator=(const ObjectWriter&) = delete;
-
-  Result<> write(std::string_view bytes);
-  Result<> finish();
-
- private:
-  Result<> send_part();
-
-  S3Client& client_;
-  S3Uri object_;
-  std::string upload_id_;  // empty: no part was sent yet
-  std::vector<std::string> etags_;
-  std::string buffer_;
 };
 
 }  // namespace trainyard::transfer
