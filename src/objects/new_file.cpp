@@ -2,6 +2,7 @@
 #include "objects/new_file.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -59,12 +60,15 @@ fs::path path_of(const fs::path& folder, std::string_view name) {
 Result<NewFile> NewFile::create(const fs::path& folder) {
   std::string name = random_hex(16);
   fs::path path = path_of(folder, name);
-  auto fd = open_file(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+  auto fd = open_file(path, O_RDWR | O_CREAT | O_EXCL, kFileMode);
   if (!fd && fd.error().code == Code::not_found) {
     TRY(make_directories(path.parent_path(), 0700));
-    fd = open_file(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+    fd = open_file(path, O_RDWR | O_CREAT | O_EXCL, kFileMode);
   }
-  return NewFile(path, name, TRY(std::move(fd)));
+  NewFile file(path, name, TRY(std::move(fd)));
+  // Whatever the umask took away.
+  if (::fchmod(file.fd(), kFileMode) != 0) return fail_errno(errno, "making an object's file");
+  return file;
 }
 
 NewFile::NewFile(NewFile&& other) noexcept

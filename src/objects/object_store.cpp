@@ -55,7 +55,8 @@ ObjectStore::ObjectStore(fs::path folder, db::Database database, const Clock& cl
   sweeper_ = std::jthread([this](std::stop_token stop) { sweep(stop); });
 }
 
-// Files of before this start that no row names. Those being written now are younger.
+// Removes files of before this start that no row names; those being written now are younger. Files
+// that an older version made for their owner only become readable.
 void ObjectStore::sweep(const std::stop_token& stop) {
   timespec start{};
   ::clock_gettime(CLOCK_REALTIME_COARSE, &start);
@@ -66,6 +67,7 @@ void ObjectStore::sweep(const std::stop_token& stop) {
     if (stop.stop_requested()) return;
     struct stat info {};
     if (::stat(entry->path().c_str(), &info) != 0 || !S_ISREG(info.st_mode)) continue;
+    if ((info.st_mode & 07777) != kFileMode) ::chmod(entry->path().c_str(), kFileMode);
     if (info.st_ctim.tv_sec >= start.tv_sec) continue;
     std::string name = entry->path().filename();
     auto is_known = database_.with([&](db::Database& database) -> Result<bool> {

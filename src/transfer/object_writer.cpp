@@ -151,10 +151,7 @@ ObjectWriter::ObjectWriter(S3Client& client, S3Uri object)
 Result<> ObjectWriter::write(std::string_view bytes) {
   while (!bytes.empty()) {
     size_t whole = part_bytes(lanes_ ? lanes_->count() : 0);
-    if (buffer_.size() + bytes.size() > buffer_.capacity()) {
-      // Doubling, but never beyond the part.
-      buffer_.reserve(std::min(whole, std::max(2 * buffer_.capacity(), bytes.size())));
-    }
+    buffer_.reserve(whole);  // takes memory only where it is written to
     size_t count = std::min(bytes.size(), whole - buffer_.size());
     buffer_ += bytes.substr(0, count);
     bytes.remove_prefix(count);
