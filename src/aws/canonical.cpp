@@ -5,6 +5,7 @@
 #include <openssl/hmac.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/text.hpp"
 
@@ -77,10 +78,32 @@ std::string Scope::text() const {
   return fmt::format("{}/{}/{}/aws4_request", date, region, service);
 }
 
-std::string signing_key(std::string_view secret_key, const Scope& scope) {
+namespace {
+
+std::string derive_key(std::string_view secret_key, const Scope& scope) {
   std::string key = hmac_sha256(fmt::format("AWS4{}", secret_key), scope.date);
   key = hmac_sha256(hmac_sha256(key, scope.region), scope.service);
   return hmac_sha256(key, "aws4_request");
+}
+
+}  // namespace
+
+// Four of a request's five HMACs are those of the request before: each thread keeps some keys.
+std::string signing_key(std::string_view secret_key, const Scope& scope) {
+  struct Kept {
+    std::string secret_key;
+    std::string scope;
+    std::string key;
+  };
+  thread_local std::array<Kept, 4> kept;
+  thread_local size_t oldest = 0;
+  std::string text = scope.text();
+  for (const Kept& one : kept) {
+    if (one.scope == text && one.secret_key == secret_key) return one.key;
+  }
+  Kept& made = kept[oldest++ % kept.size()];
+  made = {std::string(secret_key), std::move(text), derive_key(secret_key, scope)};
+  return made.key;
 }
 
 std::string signature_of(const Canonical& request, const Scope& scope, std::string_view amz_date,

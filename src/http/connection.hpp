@@ -43,6 +43,7 @@ class Connection {
   Result<size_t> receive(std::span<char> bytes);
   Result<std::string> receive_line();
   bool send(const Response& response, bool is_head, bool keep_alive);
+  bool send_all(std::string_view bytes, int flags);
   bool send_file(const FileRange& range);
   void linger();
 

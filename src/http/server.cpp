@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -11,7 +12,6 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <deque>
 #include <thread>
 #include <unordered_map>
 
@@ -67,8 +67,11 @@ void set_timeouts(int socket, std::chrono::seconds timeout) {
   ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-// Invariants: (1) a connection is parked, ready, or held by one worker; (2) a parked one is in the
-// epoll set, armed; (3) `open` counts all three kinds.
+// Workers wait for requests in one epoll set, where the kernel wakes one of them for each, the one
+// that was busy last; a thread of its own accepts.
+// Invariants: (1) a connection is parked or held by one worker; (2) a parked one is in the epoll
+// set, armed for one event; (3) `open` counts both; (4) while fewer than the most workers run, one
+// at least waits.
 class EpollServer : public Server {
  public:
   EpollServer(ServerOptions options, Handler handler, Listener listener, Fd epoll, Fd wake)
@@ -77,18 +80,18 @@ class EpollServer : public Server {
         listener_(std::move(listener)),
         epoll_(std::move(epoll)),
         wake_(std::move(wake)) {
-    watch(listener_.socket.get(), EPOLLIN, EPOLL_CTL_ADD);
-    watch(wake_.get(), EPOLLIN, EPOLL_CTL_ADD);
-    acceptor_ = std::jthread([this](std::stop_token stop) { accept_and_watch(stop); });
+    watch(wake_.get(), EPOLLIN, EPOLL_CTL_ADD);  // never read: it wakes everybody
+    state_.with([&](State& state) { add_worker(state); });
+    acceptor_ = std::jthread([this](std::stop_token stop) { accept_until(stop); });
   }
 
   ~EpollServer() override {
     acceptor_.request_stop();
+    state_.with([](State& state) { state.is_stopping = true; });
     eventfd_write(wake_.get(), 1);
     acceptor_.join();
     std::vector<std::jthread> workers;
-    state_.change([&](State& state) {
-      state.is_stopping = true;
+    state_.with([&](State& state) {
       for (int fd : state.held) ::shutdown(fd, SHUT_RD);
       workers = std::move(state.workers);
     });
@@ -100,10 +103,8 @@ class EpollServer : public Server {
  private:
   struct State {
     std::unordered_map<int, std::unique_ptr<Connection>> parked;
-    std::deque<std::unique_ptr<Connection>> ready;
     std::vector<int> held;
     std::vector<std::jthread> workers;
-    size_t idle_workers = 0;
     size_t open = 0;
     bool is_stopping = false;
   };
@@ -115,18 +116,16 @@ class EpollServer : public Server {
     ::epoll_ctl(epoll_.get(), operation, fd, &event);
   }
 
-  void accept_and_watch(std::stop_token stop) {
-    std::array<epoll_event, 64> events;
+  void add_worker(State& state) {
+    state.workers.emplace_back([this] { work(); });
+  }
+
+  void accept_until(const std::stop_token& stop) {
     while (!stop.stop_requested()) {
-      int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), 10'000);
-      for (int i = 0; i < count; ++i) {
-        int fd = events[static_cast<size_t>(i)].data.fd;
-        if (fd == listener_.socket.get()) {
-          accept_all();
-        } else if (fd != wake_.get()) {
-          hand_over(fd);
-        }
-      }
+      std::array<pollfd, 2> watched{pollfd{listener_.socket.get(), POLLIN, 0},
+                                    pollfd{wake_.get(), POLLIN, 0}};
+      ::poll(watched.data(), watched.size(), 10'000);
+      if (watched[0].revents != 0) accept_all();
       close_idle();
     }
   }
@@ -163,17 +162,6 @@ class EpollServer : public Server {
     return is_refused;
   }
 
-  void hand_over(int fd) {
-    state_.change([&](State& state) {
-      auto found = state.parked.extract(fd);
-      if (found.empty()) return;
-      state.ready.push_back(std::move(found.mapped()));
-      if (state.idle_workers < state.ready.size() && state.workers.size() < options_.max_workers) {
-        state.workers.emplace_back([this] { work(); });
-      }
-    });
-  }
-
   void close_idle() {
     auto limit = steady_clock::now() - options_.idle_timeout;
     state_.with([&](State& state) {
@@ -183,26 +171,28 @@ class EpollServer : public Server {
   }
 
   void work() {
-    while (auto connection = take_ready()) {
+    for (;;) {
+      epoll_event event{};
+      int count = ::epoll_wait(epoll_.get(), &event, 1, -1);
+      if (count == 1 && event.data.fd == wake_.get()) return;
+      auto connection = count == 1 ? take(event.data.fd) : nullptr;
+      if (!connection) continue;
       bool is_alive = connection->serve(handler_);
       while (is_alive && connection->has_buffered_bytes()) is_alive = connection->serve(handler_);
       put_back(std::move(connection), is_alive);
     }
   }
 
-  // Null when the server stops.
-  std::unique_ptr<Connection> take_ready() {
-    state_.with([](State& state) { ++state.idle_workers; });
-    auto is_needed = [](State& state) { return state.is_stopping || !state.ready.empty(); };
-    auto take = [](State& state) -> std::unique_ptr<Connection> {
-      --state.idle_workers;
-      if (state.is_stopping) return nullptr;
-      auto connection = std::move(state.ready.front());
-      state.ready.pop_front();
-      state.held.push_back(connection->fd());
-      return connection;
-    };
-    return state_.wait(std::stop_token(), steady_clock::time_point::max(), is_needed, take);
+  // Null where it was closed meanwhile, or the server stops.
+  std::unique_ptr<Connection> take(int fd) {
+    return state_.with([&](State& state) -> std::unique_ptr<Connection> {
+      auto found = state.parked.extract(fd);
+      if (found.empty() || state.is_stopping) return nullptr;
+      state.held.push_back(fd);
+      bool is_last = state.held.size() == state.workers.size();
+      if (is_last && state.workers.size() < options_.max_workers) add_worker(state);
+      return std::move(found.mapped());
+    });
   }
 
   void put_back(std::unique_ptr<Connection> connection, bool is_alive) {
