@@ -59,6 +59,7 @@ constexpr std::array kTable = {
     Entry{"NoSuchUpload", 404},
     Entry{"NotImplemented", 400},
     Entry{"PreconditionFailed", 412},
+    Entry{"QuotaExceeded", 403},  // as Ceph has it; clients do not repeat a 403
     Entry{"RequestTimeTooSkewed", 403},
     Entry{"RequestTimeout", 400},
     Entry{"ResourceInUse", 400},

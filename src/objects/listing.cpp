@@ -71,7 +71,7 @@ Result<> read_run(db::Database& database, const std::string& bucket, const ListQ
 }  // namespace
 
 Answer<Listing> ObjectStore::list(const std::string& bucket, const ListQuery& query) {
-  return database_.with([&](db::Database& database) -> Answer<Listing> {
+  return listings_.with([&](db::Database& database) -> Answer<Listing> {
     TRY(require_bucket(database, bucket));
     Listing listing;
     if (query.limit == 0) return listing;

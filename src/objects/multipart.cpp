@@ -8,8 +8,8 @@
 
 #include "base/random.hpp"
 #include "base/text.hpp"
-#include "db/transaction.hpp"
 #include "objects/combine.hpp"
+#include "objects/committer.hpp"
 #include "objects/rows.hpp"
 
 namespace trainyard::objects {
@@ -131,7 +131,7 @@ Answer<Upload> ObjectStore::begin_upload(const std::string& bucket, const std::s
                                          const UploadOptions& options) {
   TRY(check_key(key));
   Upload upload{random_hex(16), key, clock_.now(), options.algorithm, options.is_composite};
-  return database_.with([&](db::Database& database) -> Answer<Upload> {
+  TRY(committer_->commit([&](db::Database& database) -> Answer<> {
     TRY(require_bucket(database, bucket));
     auto insert = database.prepare("INSERT INTO upload VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
     insert.bind(upload.id).bind(bucket).bind_blob(key).bind(to_epoch_ms(upload.started));
@@ -141,8 +141,9 @@ Answer<Upload> ObjectStore::begin_upload(const std::string& bucket, const std::s
     else
       insert.bind_null();
     TRY(insert.bind(options.is_composite).run());
-    return upload;
-  });
+    return {};
+  }));
+  return upload;
 }
 
 Answer<Part> ObjectStore::put_part(const std::string& bucket, const std::string& key,
@@ -154,10 +155,9 @@ Answer<Part> ObjectStore::put_part(const std::string& bucket, const std::string&
   Upload of = TRY(upload(bucket, key, id));
   Claims kept = claims;
   if (!kept.algorithm) kept.algorithm = of.algorithm;
-  Stored stored = TRY(store_body(folder_, body, kept));
+  Stored stored = TRY(store_body(folder_, *quota_, body, kept));
   Part part{number, stored.size, to_hex(stored.md5), clock_.now(), stored.checksum};
-  auto replaced = database_.with([&](db::Database& database) -> Answer<std::string> {
-    auto transaction = TRY(db::Transaction::begin(database));
+  auto write = [&](db::Database& database) -> Answer<std::string> {
     TRY(find_upload(database, bucket, key, id));
     auto old = database.prepare("SELECT file FROM part WHERE upload = ? AND number = ?");
     old.bind(id).bind(number);
@@ -165,19 +165,18 @@ Answer<Part> ObjectStore::put_part(const std::string& bucket, const std::string&
     auto insert = database.prepare("INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?, ?, ?, ?)");
     insert.bind(id).bind(number).bind(stored.file.name()).bind(part.size).bind(part.etag);
     TRY(insert.bind(to_epoch_ms(part.modified)).bind(to_text(part.checksum)).run());
-    TRY(transaction.commit());
     return old_file;
-  });
-  std::string old_file = TRY(std::move(replaced));
-  stored.file.keep();
-  if (!old_file.empty()) ::unlink(path_of(folder_, old_file).c_str());
+  };
+  auto old_file = TRY(commit_for<std::string>(*committer_, write));
+  stored.keep();
+  discard(old_file);
   return part;
 }
 
 Answer<Object> ObjectStore::complete_upload(const std::string& bucket, const std::string& key,
                                             const std::string& id, const Completion& completion) {
   std::vector<PartRow> all;
-  auto found = database_.with([&](db::Database& database) -> Answer<UploadRow> {
+  auto found = rows_.with([&](db::Database& database) -> Answer<UploadRow> {
     UploadRow row = TRY(find_upload(database, bucket, key, id));
     all = TRY(find_parts(database, id));
     return row;
@@ -196,54 +195,55 @@ Answer<Object> ObjectStore::complete_upload(const std::string& bucket, const std
   }
   // Joining may take a while and runs without the lock; the upload's rows keep its parts.
   NewFile joined = TRY(NewFile::create(folder_));
+  Quota::Share share(*quota_);
   for (const PartRow& part : chosen) {
     TRY(append_file(path_of(folder_, part.file), joined.fd(), part.part.size));
     object.size += part.part.size;
   }
+  share.force(object.size);  // the parts' bytes go in return
   TRY(joined.sync());
   object.modified = clock_.now();
-  auto replaced = database_.with([&](db::Database& database) -> Answer<std::string> {
-    auto transaction = TRY(db::Transaction::begin(database));
+  auto write = [&](db::Database& database) -> Answer<std::string> {
     TRY(find_upload(database, bucket, key, id));
+    // A part that was sent again meanwhile has another file now: what was asked for is gone.
+    all = TRY(find_parts(database, id));
+    TRY(choose_parts(all, completion.parts));
     std::string old_file =
         TRY(replace_object(database, bucket, object, joined.name(), completion.condition));
     TRY(database.prepare("DELETE FROM upload WHERE id = ?").bind(id).run());
-    TRY(transaction.commit());
     return old_file;
-  });
-  std::string old_file = TRY(std::move(replaced));
+  };
+  auto old_file = TRY(commit_for<std::string>(*committer_, write));
   joined.keep();
-  if (!old_file.empty()) ::unlink(path_of(folder_, old_file).c_str());
-  for (const PartRow& part : all) ::unlink(path_of(folder_, part.file).c_str());
+  share.keep();
+  discard(old_file);
+  for (const PartRow& part : all) discard(part.file);
   return object;
 }
 
 Answer<> ObjectStore::abort_upload(const std::string& bucket, const std::string& key,
                                    const std::string& id) {
   std::vector<PartRow> all;
-  auto removed = database_.with([&](db::Database& database) -> Answer<> {
-    auto transaction = TRY(db::Transaction::begin(database));
+  TRY(committer_->commit([&](db::Database& database) -> Answer<> {
     TRY(find_upload(database, bucket, key, id));
     all = TRY(find_parts(database, id));
     TRY(database.prepare("DELETE FROM upload WHERE id = ?").bind(id).run());
-    TRY(transaction.commit());
     return {};
-  });
-  TRY(std::move(removed));
-  for (const PartRow& part : all) ::unlink(path_of(folder_, part.file).c_str());
+  }));
+  for (const PartRow& part : all) discard(part.file);
   return {};
 }
 
 Answer<Upload> ObjectStore::upload(const std::string& bucket, const std::string& key,
                                    const std::string& id) {
-  return database_.with([&](db::Database& database) -> Answer<Upload> {
+  return rows_.with([&](db::Database& database) -> Answer<Upload> {
     return TRY(find_upload(database, bucket, key, id)).upload;
   });
 }
 
 Answer<std::vector<Part>> ObjectStore::parts(const std::string& bucket, const std::string& key,
                                              const std::string& id) {
-  return database_.with([&](db::Database& database) -> Answer<std::vector<Part>> {
+  return rows_.with([&](db::Database& database) -> Answer<std::vector<Part>> {
     TRY(find_upload(database, bucket, key, id));
     std::vector<Part> result;
     for (PartRow& row : TRY(find_parts(database, id))) result.push_back(std::move(row.part));
@@ -253,7 +253,7 @@ Answer<std::vector<Part>> ObjectStore::parts(const std::string& bucket, const st
 
 Answer<std::vector<Upload>> ObjectStore::uploads(const std::string& bucket,
                                                  const std::string& prefix) {
-  return database_.with([&](db::Database& database) -> Answer<std::vector<Upload>> {
+  return rows_.with([&](db::Database& database) -> Answer<std::vector<Upload>> {
     TRY(require_bucket(database, bucket));
     auto row = database.prepare(
         "SELECT id, key, started_ms, algorithm, is_composite FROM upload WHERE bucket = ? "

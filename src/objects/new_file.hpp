@@ -6,6 +6,7 @@
 
 #include "http/message.hpp"
 #include "objects/object_store.hpp"
+#include "objects/quota.hpp"
 
 namespace trainyard::objects {
 
@@ -44,12 +45,20 @@ class NewFile {
 // A body on disk, with what was found out on the way.
 struct Stored {
   NewFile file;
+  Quota::Share share;
   uint64_t size = 0;
   std::string md5;  // raw
   Checksum checksum;
+
+  void keep() {
+    file.keep();
+    share.keep();
+  }
 };
 
-// Reads the body into a new file and checks the claims: BadDigest, InvalidDigest.
-Answer<Stored> store_body(const fs::path& folder, http::Body& body, const Claims& claims);
+// Reads the body into a new file and checks the claims: BadDigest, InvalidDigest, QuotaExceeded.
+// The bytes are on disk when it returns.
+Answer<Stored> store_body(const fs::path& folder, Quota& quota, http::Body& body,
+                          const Claims& claims);
 
 }  // namespace trainyard::objects

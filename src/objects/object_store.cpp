@@ -9,13 +9,18 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
-#include "db/transaction.hpp"
+#include "objects/committer.hpp"
+#include "objects/quota.hpp"
 #include "objects/rows.hpp"
 #include "objects/schema.hpp"
 
 namespace trainyard::objects {
 
 namespace {
+
+constexpr std::string_view kFindObject =
+    "SELECT key, size, etag, modified_ms, headers, checksum, tagging, file FROM object "
+    "WHERE bucket = ? AND key = ?";
 
 bool is_bucket_name(std::string_view name) {
   // https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
@@ -26,6 +31,13 @@ bool is_bucket_name(std::string_view name) {
   });
   return is_made_of && is_letter_or_digit(name.front()) && is_letter_or_digit(name.back()) &&
          name.find("..") == std::string_view::npos;
+}
+
+Result<uint64_t> bytes_used(db::Database& database) {
+  auto row = database.prepare(
+      "SELECT (SELECT IFNULL(SUM(size), 0) FROM object) + (SELECT IFNULL(SUM(size), 0) FROM part)");
+  TRY(row.step());
+  return static_cast<uint64_t>(row.integer(0));
 }
 
 tl::unexpected<Refusal> no_such_key() {
@@ -42,17 +54,47 @@ Answer<> check_key(std::string_view key) {
   return {};
 }
 
-Result<std::unique_ptr<ObjectStore>> ObjectStore::open(const fs::path& folder, const Clock& clock) {
+struct ObjectStore::Databases {
+  db::Database writer;
+  db::Database rows;
+  db::Database listings;
+};
+
+Result<std::unique_ptr<ObjectStore>> ObjectStore::open(const fs::path& folder, const Clock& clock,
+                                                       uint64_t quota_bytes) {
   TRY(make_directories(folder / "objects", 0700));
-  auto database =
-      TRY(db::Database::open(folder / "objects.db", db::Durability::power_loss, kMigrations));
+  auto open = [&] {
+    return db::Database::open(folder / "objects.db", db::Durability::power_loss, kMigrations);
+  };
+  db::Database writer = TRY(open());
+  Quota quota(quota_bytes, quota_bytes == 0 ? 0 : TRY(bytes_used(writer)));
+  db::Database rows = TRY(open());
+  db::Database listings = TRY(open());
+  Databases databases{std::move(writer), std::move(rows), std::move(listings)};
   return std::unique_ptr<ObjectStore>(
-      new ObjectStore(folder / "objects", std::move(database), clock));
+      new ObjectStore(folder / "objects", clock, std::move(databases), quota));
 }
 
-ObjectStore::ObjectStore(fs::path folder, db::Database database, const Clock& clock)
-    : folder_(std::move(folder)), clock_(clock), database_(std::move(database)) {
+ObjectStore::ObjectStore(fs::path folder, const Clock& clock, Databases databases, Quota quota)
+    : folder_(std::move(folder)),
+      clock_(clock),
+      quota_(std::make_unique<Quota>(quota)),
+      committer_(std::make_unique<Committer>(std::move(databases.writer))),
+      rows_(std::move(databases.rows)),
+      listings_(std::move(databases.listings)) {
   sweeper_ = std::jthread([this](std::stop_token stop) { sweep(stop); });
+}
+
+ObjectStore::~ObjectStore() = default;
+
+void ObjectStore::discard(const std::string& file) {
+  if (file.empty()) return;
+  fs::path path = path_of(folder_, file);
+  struct stat info {};
+  bool is_counted = quota_->is_limited() && ::stat(path.c_str(), &info) == 0;
+  if (::unlink(path.c_str()) == 0 && is_counted) {
+    quota_->give_back(static_cast<uint64_t>(info.st_size));
+  }
 }
 
 // Removes files of before this start that no row names; those being written now are younger. Files
@@ -70,7 +112,7 @@ void ObjectStore::sweep(const std::stop_token& stop) {
     if ((info.st_mode & 07777) != kFileMode) ::chmod(entry->path().c_str(), kFileMode);
     if (info.st_ctim.tv_sec >= start.tv_sec) continue;
     std::string name = entry->path().filename();
-    auto is_known = database_.with([&](db::Database& database) -> Result<bool> {
+    auto is_known = rows_.with([&](db::Database& database) -> Result<bool> {
       auto row = database.prepare(
           "SELECT 1 FROM object WHERE file = ?1 UNION ALL SELECT 1 FROM part WHERE file = ?1");
       row.bind(name);
@@ -87,7 +129,7 @@ Answer<> ObjectStore::create_bucket(const std::string& bucket) {
   if (!is_bucket_name(bucket)) {
     return refuse("InvalidBucketName", "The specified bucket is not valid.");
   }
-  return database_.with([&](db::Database& database) -> Answer<> {
+  return committer_->commit([&](db::Database& database) -> Answer<> {
     auto insert = database.prepare("INSERT OR IGNORE INTO bucket VALUES (?, ?)");
     TRY(insert.bind(bucket).bind(to_epoch_ms(clock_.now())).run());
     if (database.changes() == 0) {
@@ -100,28 +142,32 @@ Answer<> ObjectStore::create_bucket(const std::string& bucket) {
 }
 
 Answer<> ObjectStore::remove_bucket(const std::string& bucket) {
-  return database_.with([&](db::Database& database) -> Answer<> {
+  std::vector<std::string> files;  // of uploads that are not finished: they do not hold a bucket
+  TRY(committer_->commit([&](db::Database& database) -> Answer<> {
     TRY(require_bucket(database, bucket));
-    auto transaction = TRY(db::Transaction::begin(database));
-    // Unfinished uploads do not hold a bucket; their files are swept at the next start.
+    auto row = database.prepare(
+        "SELECT file FROM part WHERE upload IN (SELECT id FROM upload WHERE bucket = ?)");
+    row.bind(bucket);
+    while (TRY(row.step())) files.push_back(row.text(0));
     TRY(database.prepare("DELETE FROM upload WHERE bucket = ?").bind(bucket).run());
     auto removed = database.prepare("DELETE FROM bucket WHERE name = ?").bind(bucket).run();
     if (!removed && removed.error().code == Code::conflict) {
       return refuse("BucketNotEmpty", "The bucket you tried to delete is not empty");
     }
     TRY(std::move(removed));
-    TRY(transaction.commit());
     return {};
-  });
+  }));
+  for (const std::string& file : files) discard(file);
+  return {};
 }
 
 Answer<> ObjectStore::check_bucket(const std::string& bucket) {
-  return database_.with(
+  return rows_.with(
       [&](db::Database& database) -> Answer<> { return require_bucket(database, bucket); });
 }
 
 Answer<std::vector<Bucket>> ObjectStore::buckets() {
-  return database_.with([&](db::Database& database) -> Answer<std::vector<Bucket>> {
+  return rows_.with([&](db::Database& database) -> Answer<std::vector<Bucket>> {
     std::vector<Bucket> result;
     auto row = database.prepare("SELECT name, created_ms FROM bucket ORDER BY name");
     while (TRY(row.step())) result.push_back({row.text(0), from_epoch_ms(row.integer(1))});
@@ -133,7 +179,7 @@ Answer<Object> ObjectStore::put(const std::string& bucket, const std::string& ke
                                 const PutOptions& options) {
   TRY(check_key(key));
   TRY(check_bucket(bucket));
-  Stored stored = TRY(store_body(folder_, body, options.claims));
+  Stored stored = TRY(store_body(folder_, *quota_, body, options.claims));
   Object object;
   object.key = key;
   object.size = stored.size;
@@ -142,27 +188,22 @@ Answer<Object> ObjectStore::put(const std::string& bucket, const std::string& ke
   object.headers = options.headers;
   object.checksum = stored.checksum;
   object.tagging = options.tagging;
-  auto replaced = database_.with([&](db::Database& database) -> Answer<std::string> {
-    auto transaction = TRY(db::Transaction::begin(database));
-    std::string old_file =
-        TRY(replace_object(database, bucket, object, stored.file.name(), options.condition));
-    TRY(transaction.commit());
-    return old_file;
-  });
-  std::string old_file = TRY(std::move(replaced));
-  stored.file.keep();
-  if (!old_file.empty()) ::unlink(path_of(folder_, old_file).c_str());
+  auto write = [&](db::Database& database) {
+    return replace_object(database, bucket, object, stored.file.name(), options.condition);
+  };
+  auto old_file = TRY(commit_for<std::string>(*committer_, write));
+  stored.keep();
+  discard(old_file);
   return object;
 }
 
 Answer<Object> ObjectStore::head(const std::string& bucket, const std::string& key) {
-  return database_.with([&](db::Database& database) -> Answer<Object> {
-    TRY(require_bucket(database, bucket));
-    auto row = database.prepare(
-        fmt::format("SELECT {} FROM object WHERE bucket = ? AND key = ?", kObjectColumns));
+  return rows_.with([&](db::Database& database) -> Answer<Object> {
+    auto row = database.prepare(kFindObject);
     row.bind(bucket).bind_blob(key);
-    if (!TRY(row.step())) return no_such_key();
-    return read_object(row);
+    if (TRY(row.step())) return read_object(row);
+    TRY(require_bucket(database, bucket));
+    return no_such_key();
   });
 }
 
@@ -171,36 +212,43 @@ fs::path ObjectStore::file_of(const Object& object) const {
 }
 
 Answer<OpenObject> ObjectStore::open_object(const std::string& bucket, const std::string& key) {
-  // The file is opened under the lock: afterwards a concurrent replacement may unlink it.
-  return database_.with([&](db::Database& database) -> Answer<OpenObject> {
-    TRY(require_bucket(database, bucket));
-    auto row = database.prepare(
-        fmt::format("SELECT {} FROM object WHERE bucket = ? AND key = ?", kObjectColumns));
-    row.bind(bucket).bind_blob(key);
-    if (!TRY(row.step())) return no_such_key();
-    auto file = open_file(path_of(folder_, row.text(7)), O_RDONLY);
-    if (!file) return tl::unexpected(Refusal(Error{Code::internal, file.error().message}));
-    return OpenObject{read_object(row), std::make_shared<Fd>(std::move(*file))};
-  });
+  // Between the two steps a replacement may unlink the file; then the row names another one.
+  for (std::string before;;) {
+    std::string file;
+    auto object = TRY(rows_.with([&](db::Database& database) -> Answer<Object> {
+      auto row = database.prepare(kFindObject);
+      row.bind(bucket).bind_blob(key);
+      if (!TRY(row.step())) {
+        TRY(require_bucket(database, bucket));
+        return no_such_key();
+      }
+      file = row.text(7);
+      return read_object(row);
+    }));
+    auto fd = open_file(path_of(folder_, file), O_RDONLY);
+    if (fd) return OpenObject{std::move(object), std::make_shared<Fd>(std::move(*fd))};
+    bool may_help = fd.error().code == Code::not_found && file != before;
+    if (!may_help) return tl::unexpected(Refusal(Error{Code::internal, fd.error().message}));
+    before = std::move(file);
+  }
 }
 
 Answer<> ObjectStore::remove(const std::string& bucket, const std::string& key) {
-  auto removed = database_.with([&](db::Database& database) -> Answer<std::string> {
+  auto remove = [&](db::Database& database) -> Answer<std::string> {
     TRY(require_bucket(database, bucket));
     auto row = database.prepare("DELETE FROM object WHERE bucket = ? AND key = ? RETURNING file");
     row.bind(bucket).bind_blob(key);
     std::string file = TRY(row.step()) ? row.text(0) : "";
     TRY(row.run());
     return file;
-  });
-  std::string file = TRY(std::move(removed));
-  if (!file.empty()) ::unlink(path_of(folder_, file).c_str());
+  };
+  discard(TRY(commit_for<std::string>(*committer_, remove)));
   return {};
 }
 
 Answer<> ObjectStore::set_tagging(const std::string& bucket, const std::string& key,
                                   const std::string& tagging) {
-  return database_.with([&](db::Database& database) -> Answer<> {
+  return committer_->commit([&](db::Database& database) -> Answer<> {
     TRY(require_bucket(database, bucket));
     auto update = database.prepare("UPDATE object SET tagging = ? WHERE bucket = ? AND key = ?");
     TRY(update.bind(tagging).bind(bucket).bind_blob(key).run());

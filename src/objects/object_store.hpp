@@ -142,10 +142,16 @@ struct UploadOptions {
   bool is_composite = true;
 };
 
+class Committer;
+class Quota;
+
 class ObjectStore {
  public:
-  // Keeps objects.db and objects/ in `folder`. The clock must outlive the store.
-  static Result<std::unique_ptr<ObjectStore>> open(const fs::path& folder, const Clock& clock);
+  // Keeps objects.db and objects/ in `folder`. The clock must outlive the store. Writes that would
+  // make it hold more than `quota_bytes` are refused with QuotaExceeded; 0: no limit.
+  static Result<std::unique_ptr<ObjectStore>> open(const fs::path& folder, const Clock& clock,
+                                                   uint64_t quota_bytes = 0);
+  ~ObjectStore();
 
   Answer<> create_bucket(const std::string& bucket);  // BucketAlreadyOwnedByYou, InvalidBucketName
   Answer<> remove_bucket(const std::string& bucket);  // BucketNotEmpty
@@ -186,12 +192,19 @@ class ObjectStore {
   Answer<std::vector<Upload>> uploads(const std::string& bucket, const std::string& prefix);
 
  private:
-  ObjectStore(fs::path folder, db::Database database, const Clock& clock);
+  struct Databases;
+  ObjectStore(fs::path folder, const Clock& clock, Databases databases, Quota quota);
   void sweep(const std::stop_token& stop);
+  // Removes a file that no row names any more; "" is none.
+  void discard(const std::string& file);
 
   fs::path folder_;  // of the objects' files
   const Clock& clock_;
-  Guarded<db::Database> database_;
+  std::unique_ptr<Quota> quota_;
+  std::unique_ptr<Committer> committer_;
+  // Connections that only read, so that they do not wait for commits, and GET not for LIST.
+  Guarded<db::Database> rows_;
+  Guarded<db::Database> listings_;
   std::jthread sweeper_;
 };
 
