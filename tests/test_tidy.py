@@ -22,7 +22,7 @@ MAY_INCLUDE = {
     "logs": {"db", "protocol"}, "metrics": {"db"}, "engine": {"protocol", "sandbox"},
     "scheduler": {"engine", "jobs", "protocol"},
     "agent": {"protocol", "transfer", "pipe", "environments", "sandbox", "http", "aws"},
-    "cli": {"aws", "http", "proxy", "transfer", "environments"},
+    "cli": {"aws", "http", "proxy", "transfer", "environments", "objects"},
     "api": {"jobs", "logs", "metrics", "objects", "protocol", "aws", "http"},
     "main": None,  # wires everything
 }

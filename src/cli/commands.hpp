@@ -70,6 +70,11 @@ Result<int> list_environments(const EnvironmentOptions& options);
 Result<int> prepare_environment(const EnvironmentOptions& options, const std::string& image);
 Result<int> remove_environment(const EnvironmentOptions& options, const std::string& name);
 
+// Objects and bytes of each bucket of the embedded store in this data dir.
+Result<int> print_store_usage(const std::string& data_dir);
+// Reads all objects and says which are damaged. Exit status 1 when some are. The service may run.
+Result<int> verify_store(const std::string& data_dir);
+
 // Prints a job's new log lines and transitions as they come, until it is terminal. Returns its
 // status.
 Result<std::string> follow_job(Service& service, const std::string& name);

@@ -76,6 +76,29 @@ Result<Database> Database::open(const std::filesystem::path& path, Durability du
   return database;
 }
 
+Result<Database> Database::open_to_read(const std::filesystem::path& path, size_t version) {
+  sqlite3* handle = nullptr;
+  int result =
+      sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, nullptr);
+  Database database(handle);
+  auto doing = fmt::format("opening {}", path.string());
+  if (result != SQLITE_OK) {
+    return Failure(std::move(fail_sqlite(handle, result).value()).within(doing));
+  }
+  sqlite3_busy_timeout(handle, 10'000);
+  // The first access to the file: prepare() takes an error for a bug.
+  auto read = database.execute("PRAGMA user_version");
+  if (!read) return Failure(std::move(read).error().within(doing));
+  auto row = database.prepare("PRAGMA user_version");
+  TRY(row.step());
+  auto found = static_cast<size_t>(row.integer(0));
+  if (found != version) {
+    return fail(Code::conflict, "{}: its schema is {}, this program's {}; take the service's own",
+                doing, found, version);
+  }
+  return database;
+}
+
 Result<> Database::migrate(std::span<const std::string_view> migrations) {
   auto current = prepare("PRAGMA user_version");
   TRY(current.step());

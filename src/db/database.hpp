@@ -35,6 +35,10 @@ class Database {
   static Result<Database> open(const std::filesystem::path& path, Durability durability,
                                std::span<const std::string_view> migrations);
 
+  // Opens a file that another process may be writing to, only to read. A schema of another version
+  // is `conflict`, no file `not_found`.
+  static Result<Database> open_to_read(const std::filesystem::path& path, size_t version);
+
   Database(Database&&) noexcept;
   Database& operator=(Database&&) noexcept;
   ~Database();

@@ -215,6 +215,23 @@ void add_environments(CLI::App& app, const Defaults& defaults, Run& run) {
       [=, &run] { run = [=] { return status_of(cli::remove_environment(*options, *target)); }; });
 }
 
+void add_store(CLI::App& app, const Defaults& defaults, Run& run) {
+  auto data_dir = std::make_shared<std::string>(defaults.data_dir);
+  auto* command = app.add_subcommand("store", "Look after the embedded store of this machine");
+  command->require_subcommand(1);
+  auto add = [&](const char* name, const char* help, Result<int> (*use)(const std::string&)) {
+    auto* action = command->add_subcommand(name, help);
+    action->add_option("--data-dir", *data_dir, "Of the service; it may run")
+        ->envname("TRAINYARD_DATA_DIR")
+        ->capture_default_str();
+    action->callback([=, &run] { run = [=] { return status_of(use(*data_dir)); }; });
+    return action;
+  };
+  add("usage", "Objects and bytes of each bucket", cli::print_store_usage);
+  add("verify", "Read all objects and compare them with their checksums", cli::verify_store)
+      ->footer("Exit status: 1 when something is damaged.");
+}
+
 }  // namespace
 
 void add_client_commands(CLI::App& app, const Defaults& defaults, Run& run) {
@@ -225,6 +242,7 @@ void add_client_commands(CLI::App& app, const Defaults& defaults, Run& run) {
   add_jobs(app, defaults, run);
   add_job_commands(app, defaults, run);
   add_environments(app, defaults, run);
+  add_store(app, defaults, run);
 }
 
 }  // namespace trainyard

@@ -151,7 +151,8 @@ Result<> serve(const ServeOptions& options) {
   api::Account account{options.account_id, options.region, {}};
   account.credentials = TRY(load_or_make_credentials(data_dir / "credentials.json"));
   SystemClock clock;
-  auto store = TRY(objects::ObjectStore::open(data_dir, clock));
+  auto store =
+      TRY(objects::ObjectStore::open(data_dir, clock, static_cast<uint64_t>(options.store_quota)));
   auto jobs = TRY(jobs::JobStore::open(data_dir / "server.db", clock));
   auto logs = TRY(logs::LogStore::open(data_dir / "logs.db", clock));
   auto metrics = TRY(metrics::MetricStore::open(data_dir / "metrics.db", clock));

@@ -100,6 +100,9 @@ std::vector<Setting> settings_of(ServeOptions& options) {
       number_setting<int64_t>("stop-grace-seconds", options.stop_grace_seconds, 0,
                               kLongestJobSeconds,
                               "Between SIGTERM and SIGKILL of a job that is stopped"),
+      number_setting<int64_t>("store-quota", options.store_quota, 0, int64_t{1} << 60,
+                              "Bytes that the embedded store may hold; further writes are refused "
+                              "with QuotaExceeded; 0: no limit"),
       text_setting("environments", options.environments_file,
                    "TOML file of the managed environments"),
       text_setting("environments-dir", options.environments_dir,

@@ -117,12 +117,12 @@ std::optional<Checksum> joined_checksum(const Upload& upload, const std::vector<
     digests.push_back({from_base64(row.part.checksum->value).value_or(""), row.part.size});
   }
   bool is_composite = upload.algorithm && upload.is_composite;
-  if (!is_composite && is_crc(algorithm)) {
-    return Checksum{algorithm, to_base64(combine_crcs(algorithm, digests)), false};
-  }
+  std::string whole = is_crc(algorithm) ? to_base64(combine_crcs(algorithm, digests)) : "";
+  if (!is_composite && is_crc(algorithm)) return Checksum{algorithm, whole, false};
   auto digest = make_digest(algorithm);
   for (const PartDigest& part : digests) digest->add(part.digest);
-  return Checksum{algorithm, fmt::format("{}-{}", to_base64(digest->finish()), parts.size()), true};
+  auto value = fmt::format("{}-{}", to_base64(digest->finish()), parts.size());
+  return Checksum{algorithm, value, true, whole};
 }
 
 }  // namespace

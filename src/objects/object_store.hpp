@@ -53,6 +53,8 @@ struct Checksum {
   ChecksumAlgorithm algorithm = ChecksumAlgorithm::crc64nvme;
   std::string value;  // base64
   bool is_composite = false;
+  // Of a composite CRC: the whole object's, base64, by which the store verifies it.
+  std::string whole = {};
 };
 
 struct Object {

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <thread>
 
 #include "base/random.hpp"
 #include "base/text.hpp"
@@ -20,10 +22,10 @@ class ObjectStoreTest : public testing::Test {
     store_.reset();
     static_cast<void>(remove_tree(folder_));
   }
-  void open() {
+  void open(uint64_t quota_bytes = 0) {
     store_.reset();
     ASSERT_TRUE(make_directories(folder_));
-    store_ = ObjectStore::open(folder_, clock_).value();
+    store_ = ObjectStore::open(folder_, clock_, quota_bytes).value();
   }
 
   // "ok" or the code of the refusal.
@@ -238,6 +240,78 @@ TEST_F(ObjectStoreTest, buckets_have_names_and_must_be_empty_to_go) {
   EXPECT_TRUE(store_->begin_upload("bkt", "k", {}));
   EXPECT_TRUE(store_->remove_bucket("bkt"));
   EXPECT_EQ(store_->remove_bucket("bkt").error().code, "NoSuchBucket");
+}
+
+TEST_F(ObjectStoreTest, a_quota_counts_objects_and_parts_and_what_is_removed) {
+  put("before", std::string(100, 'x'));
+  open(1000);
+  EXPECT_EQ(put("a", std::string(900, 'x')), "ok");
+  EXPECT_EQ(put("b", "x"), "QuotaExceeded");
+  EXPECT_EQ(get("b"), "NoSuchKey");
+  EXPECT_EQ(put("b", ""), "ok");
+  ASSERT_TRUE(store_->remove("bkt", "before"));
+  EXPECT_EQ(put("c", std::string(50, 'x')), "ok");
+  // A replacement needs room for both for a moment, and gives the old one's back.
+  EXPECT_EQ(put("a", std::string(51, 'x')), "QuotaExceeded");
+  EXPECT_EQ(put("a", std::string(50, 'x')), "ok");
+  EXPECT_EQ(put("d", std::string(900, 'x')), "ok");
+  EXPECT_EQ(put("e", "x"), "QuotaExceeded");
+  EXPECT_EQ(files(), 4U);
+  open(1000);  // counts what is there
+  EXPECT_EQ(put("e", "x"), "QuotaExceeded");
+}
+
+TEST_F(ObjectStoreTest, a_quota_holds_for_uploads_in_parts) {
+  constexpr size_t kPart = 5 << 20;
+  open(3 * kPart);
+  auto part = [&](const std::string& id, int number, size_t size) {
+    http::TextBody body(std::string(size, 'x'));
+    auto stored = store_->put_part("bkt", "key", id, number, body, {});
+    return stored ? stored->etag : stored.error().code;
+  };
+  std::string first = store_->begin_upload("bkt", "key", {}).value().id;
+  Completion completion;
+  for (int number : {1, 2, 3}) completion.parts.push_back({number, part(first, number, kPart)});
+  EXPECT_EQ(part(first, 4, 1), "QuotaExceeded");
+  // Joined it needs no more than its parts did.
+  ASSERT_TRUE(store_->complete_upload("bkt", "key", first, completion));
+  EXPECT_EQ(put("other", "x"), "QuotaExceeded");
+  ASSERT_TRUE(store_->remove("bkt", "key"));
+  std::string second = store_->begin_upload("bkt", "key", {}).value().id;
+  part(second, 1, 3 * kPart);
+  EXPECT_EQ(put("other", "x"), "QuotaExceeded");
+  ASSERT_TRUE(store_->abort_upload("bkt", "key", second));
+  EXPECT_EQ(put("other", "x"), "ok");
+}
+
+TEST_F(ObjectStoreTest, many_writers_at_once_each_get_their_own_answer) {
+  constexpr int kThreads = 16;
+  constexpr int kRounds = 40;
+  std::atomic<int> won = 0;
+  std::atomic<int> lost = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int thread = 0; thread < kThreads; ++thread) {
+      threads.emplace_back([&, thread] {
+        PutOptions if_absent;
+        if_absent.condition.if_absent = true;
+        for (int i = 0; i < kRounds; ++i) {
+          std::string code = put(fmt::format("once/{}", i), fmt::format("{}", thread), if_absent);
+          ++(code == "ok" ? won : lost);
+          EXPECT_EQ(put(fmt::format("own/{}/{}", thread, i), fmt::format("{}", i)), "ok");
+          EXPECT_EQ(put("all", fmt::format("{}", thread)), "ok");
+          EXPECT_EQ(get(fmt::format("own/{}/{}", thread, i)), fmt::format("{}", i));
+          EXPECT_NE(get("all"), "InternalError");
+          if (i % 2 == 0) {
+            EXPECT_TRUE(store_->remove("bkt", fmt::format("own/{}/{}", thread, i)));
+          }
+        }
+      });
+    }
+  }
+  EXPECT_EQ(won, kRounds);
+  EXPECT_EQ(lost, kRounds * (kThreads - 1));
+  EXPECT_EQ(files(), static_cast<size_t>(kRounds + 1 + kThreads * kRounds / 2));
 }
 
 }  // namespace trainyard::objects

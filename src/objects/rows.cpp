@@ -25,9 +25,11 @@ std::map<std::string, std::string> headers_from(const std::string& text) {
 
 std::optional<std::string> to_text(const std::optional<Checksum>& checksum) {
   if (!checksum) return std::nullopt;
-  return json::serialize(json::object{{"algorithm", api_name(checksum->algorithm)},
-                                      {"value", checksum->value},
-                                      {"is_composite", checksum->is_composite}});
+  json::object document{{"algorithm", api_name(checksum->algorithm)},
+                        {"value", checksum->value},
+                        {"is_composite", checksum->is_composite}};
+  if (!checksum->whole.empty()) document["whole"] = checksum->whole;
+  return json::serialize(document);
 }
 
 std::optional<Checksum> checksum_from(const std::optional<std::string>& text) {
@@ -37,7 +39,8 @@ std::optional<Checksum> checksum_from(const std::optional<std::string>& text) {
   auto algorithm = parse_checksum_algorithm(json::find_string(*document, "algorithm").value_or(""));
   if (!algorithm) return std::nullopt;
   return Checksum{*algorithm, json::find_string(*document, "value").value_or(""),
-                  json::find_bool(*document, "is_composite").value_or(false)};
+                  json::find_bool(*document, "is_composite").value_or(false),
+                  json::find_string(*document, "whole").value_or("")};
 }
 
 Object read_object(const db::Statement& row) {
