@@ -144,8 +144,8 @@ class FeederTest : public testing::Test {
   }
 
   void start(std::vector<PipeChannel> channels) {
-    PipePlan plan{server_->access(), folder_ / "data", folder_ / "state", ::geteuid(),
-                  std::move(channels)};
+    PipePlan plan{server_->access(), {},          folder_ / "data",
+                  folder_ / "state", ::geteuid(), std::move(channels)};
     auto feeder = Feeder::start(std::move(plan));
     ASSERT_TRUE(feeder) << feeder.error().message;
     feeder_ = *std::move(feeder);
@@ -433,11 +433,8 @@ TEST_F(FeederTest, gives_the_fifos_to_the_user) {
 
 TEST_F(FeederTest, does_not_start_without_its_folder) {
   ASSERT_TRUE(remove_tree(folder_ / "data"));
-  PipePlan plan{server_->access(),
-                folder_ / "data",
-                folder_ / "state",
-                ::geteuid(),
-                {channel_of({}), channel_of({})}};
+  PipePlan plan{server_->access(), {},          folder_ / "data",
+                folder_ / "state", ::geteuid(), {channel_of({}), channel_of({})}};
   auto feeder = Feeder::start(std::move(plan));
   ASSERT_FALSE(feeder);
   EXPECT_EQ(feeder.error().code, Code::not_found) << feeder.error().message;

@@ -60,10 +60,7 @@ class Spool {
 }  // namespace
 
 Maker::Maker(const PipePlan& plan, const PipeChannel& channel, std::stop_token stop, Take take)
-    : plan_(plan),
-      channel_(channel),
-      take_(std::move(take)),
-      client_(plan.access, std::move(stop)) {}
+    : plan_(plan), channel_(channel), take_(std::move(take)), stop_(std::move(stop)) {}
 
 Result<> Maker::make(uint64_t epoch) {
   auto order = order_of(channel_, epoch);
@@ -140,6 +137,14 @@ Result<> Maker::flush() {
   return {};
 }
 
+transfer::S3Client& Maker::client_for(const std::string& bucket) {
+  const RemoteS3* remote = find_remote(plan_.remotes, bucket);
+  auto found = clients_.find(remote);
+  if (found != clients_.end()) return found->second;
+  auto access = remote == nullptr ? plan_.access : transfer::access_of(*remote);
+  return clients_.try_emplace(remote, std::move(access), stop_).first->second;
+}
+
 Result<> Maker::read(const Source& source, const transfer::OnPiece& on_piece) {
   if (source.size == 0) return {};
   auto take = [&](std::string_view piece) -> Result<> {
@@ -147,7 +152,9 @@ Result<> Maker::read(const Source& source, const transfer::OnPiece& on_piece) {
     reached_ += piece.size();
     return {};
   };
-  if (source.file.empty()) return client_.read_object(source.uri, source.etag, source.size, take);
+  if (source.file.empty()) {
+    return client_for(source.uri.bucket).read_object(source.uri, source.etag, source.size, take);
+  }
   auto file = TRY(open_source(source));
   std::vector<char> chunk(std::min<uint64_t>(kBuffer, source.size));
   while (reached_ < source.size) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <stop_token>
 
 #include "pipe/stream.hpp"
@@ -27,6 +28,8 @@ class Maker {
   Result<> put_bytes(std::string_view bytes);
   Result<> flush();
 
+  transfer::S3Client& client_for(const std::string& bucket);
+
   // The object's bytes in order, from its file or over S3; moves `reached_` on.
   Result<> read(const Source& source, const transfer::OnPiece& on_piece);
   // The same, inflated where the channel wants it.
@@ -35,7 +38,9 @@ class Maker {
   const PipePlan& plan_;
   const PipeChannel& channel_;
   Take take_;
-  transfer::S3Client client_;
+  std::stop_token stop_;
+  // Of our own store under null.
+  std::map<const RemoteS3*, transfer::S3Client> clients_;
   std::string buffer_;    // what was put and not taken yet
   uint64_t reached_ = 0;  // bytes of the current object that were read
 };

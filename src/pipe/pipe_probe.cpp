@@ -111,7 +111,7 @@ void run(const fs::path& folder, uint64_t bytes, int rounds) {
   Source local = remote;
   local.file = StoreServer::store_file(folder / "store", bytes);
   CHECK(!local.file.empty(), "the object has its file");
-  PipePlan plan{server.access(), folder / "data", folder / "state", ::geteuid(), {}};
+  PipePlan plan{server.access(), {}, folder / "data", folder / "state", ::geteuid(), {}};
   plan.channels = {channel_of("local", local), channel_of("remote", remote)};
   auto feeder = Feeder::start(plan).value();
   fs::path fifo = folder / "fifo";

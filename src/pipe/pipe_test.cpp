@@ -39,7 +39,7 @@ class PipeTest : public testing::Test {
   fs::path program_ = fs::read_symlink("/proc/self/exe").parent_path() / "../../trainyard";
   fs::path folder_ = fs::temp_directory_path() / ("trainyard-" + random_hex(8));
   std::string bytes_ = random_bytes(3 << 20);
-  PipePlan plan_{{}, folder_ / "data", folder_ / "state", ::geteuid(), {}};
+  PipePlan plan_{{}, {}, folder_ / "data", folder_ / "state", ::geteuid(), {}};
 };
 
 TEST_F(PipeTest, runs_until_it_is_stopped) {

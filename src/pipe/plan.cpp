@@ -38,16 +38,58 @@ Result<Piece> parse_piece(const json::value& value) {
   return Piece{{}, std::move(source)};
 }
 
+json::object to_json(const transfer::S3Access& access) {
+  return {{"endpoint", access.endpoint},
+          {"region", access.region},
+          {"access_key", access.credentials.access_key},
+          {"secret_key", access.credentials.secret_key},
+          {"session_token", access.credentials.session_token},
+          {"is_path_style", access.is_path_style},
+          {"ca_file", access.ca_file}};
+}
+
+Result<transfer::S3Access> parse_access(const json::object& object) {
+  transfer::S3Access access;
+  access.endpoint = TRY(json::get_string(object, "endpoint"));
+  access.region = TRY(json::get_string(object, "region"));
+  access.credentials.access_key = TRY(json::get_string(object, "access_key"));
+  access.credentials.secret_key = TRY(json::get_string(object, "secret_key"));
+  access.credentials.session_token = TRY(json::get_string(object, "session_token"));
+  access.is_path_style = json::find_bool(object, "is_path_style").value_or(true);
+  access.ca_file = json::find_string(object, "ca_file").value_or("");
+  return access;
+}
+
+json::object to_json(const RemoteS3& remote) {
+  json::object object = to_json(transfer::access_of(remote));
+  object["name"] = remote.name;
+  object["buckets"] = json::to_array(remote.buckets);
+  return object;
+}
+
+Result<RemoteS3> parse_remote(const json::value& value) {
+  const json::object* object = value.if_object();
+  if (object == nullptr) return fail(Code::invalid, "a remote is no object");
+  transfer::S3Access access = TRY(parse_access(*object));
+  RemoteS3 remote;
+  remote.name = TRY(json::get_string(*object, "name"));
+  remote.buckets = json::find_texts(*object, "buckets").value_or(std::vector<std::string>());
+  remote.endpoint = access.endpoint;
+  remote.region = access.region;
+  remote.access_key = access.credentials.access_key;
+  remote.secret_key = access.credentials.secret_key;
+  remote.session_token = access.credentials.session_token;
+  remote.is_path_style = access.is_path_style;
+  remote.ca_file = access.ca_file;
+  return remote;
+}
+
 json::object header_of(const PipePlan& plan) {
-  return {{"endpoint", plan.access.endpoint},
-          {"region", plan.access.region},
-          {"access_key", plan.access.credentials.access_key},
-          {"secret_key", plan.access.credentials.secret_key},
-          {"session_token", plan.access.credentials.session_token},
-          {"folder", plan.folder.string()},
-          {"state", plan.state.string()},
-          {"user_id", plan.user_id},
-          {"channels", plan.channels.size()}};
+  json::array remotes;
+  for (const RemoteS3& remote : plan.remotes) remotes.push_back(to_json(remote));
+  return {{"access", to_json(plan.access)}, {"remotes", std::move(remotes)},
+          {"folder", plan.folder.string()}, {"state", plan.state.string()},
+          {"user_id", plan.user_id},        {"channels", plan.channels.size()}};
 }
 
 json::object header_of(const PipeChannel& channel) {
@@ -93,11 +135,12 @@ class Reader {
   Result<PipePlan> read() {
     json::object object = TRY(next_object());
     PipePlan plan;
-    plan.access.endpoint = TRY(json::get_string(object, "endpoint"));
-    plan.access.region = TRY(json::get_string(object, "region"));
-    plan.access.credentials.access_key = TRY(json::get_string(object, "access_key"));
-    plan.access.credentials.secret_key = TRY(json::get_string(object, "secret_key"));
-    plan.access.credentials.session_token = TRY(json::get_string(object, "session_token"));
+    const json::object* access = json::find_object(object, "access");
+    if (access == nullptr) return fail(Code::invalid, "no object 'access'");
+    plan.access = TRY(parse_access(*access));
+    if (const json::array* remotes = json::find_array(object, "remotes")) {
+      for (const json::value& value : *remotes) plan.remotes.push_back(TRY(parse_remote(value)));
+    }
     plan.folder = TRY(json::get_string(object, "folder"));
     plan.state = TRY(json::get_string(object, "state"));
     plan.user_id = static_cast<uint32_t>(TRY(json::get_integer(object, "user_id")));

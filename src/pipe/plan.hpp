@@ -10,6 +10,7 @@
 
 #include "base/file.hpp"
 #include "base/result.hpp"
+#include "model/remote_s3.hpp"
 #include "model/s3_uri.hpp"
 #include "transfer/s3_client.hpp"
 
@@ -45,10 +46,11 @@ struct PipeChannel {
 };
 
 struct PipePlan {
-  transfer::S3Access access;
-  fs::path folder;       // /opt/ml/input/data as it is seen here
-  fs::path state;        // of the feeder's own files
-  uint32_t user_id = 0;  // owner of the FIFOs
+  transfer::S3Access access;      // to our own store
+  std::vector<RemoteS3> remotes;  // where buckets live that it does not hold
+  fs::path folder;                // /opt/ml/input/data as it is seen here
+  fs::path state;                 // of the feeder's own files
+  uint32_t user_id = 0;           // owner of the FIFOs
   std::vector<PipeChannel> channels;
 };
 

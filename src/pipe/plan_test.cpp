@@ -11,7 +11,9 @@ namespace {
 
 PipePlan plan_of(std::vector<PipeChannel> channels) {
   PipePlan plan;
-  plan.access = {"http://127.0.0.1:1", "us-west-2", {"KEY", "secret/+\"", "token"}};
+  plan.access.endpoint = "http://127.0.0.1:1";
+  plan.access.credentials = {"KEY", "secret/+\"", "token"};
+  plan.remotes = {{"aws", {"team-*"}, "https://s3.x", "eu", "A", "S", "T", false, "/ca"}};
   plan.folder = "/data";
   plan.state = "/state";
   plan.user_id = 4'000'000'000;
@@ -44,6 +46,10 @@ TEST(Plan, comes_back_as_it_was) {
   EXPECT_EQ(serialize(*plan), text);
   EXPECT_EQ(plan->access.credentials.secret_key, "secret/+\"");
   EXPECT_EQ(plan->user_id, 4'000'000'000);
+  ASSERT_EQ(plan->remotes.size(), 1U);
+  EXPECT_EQ(find_remote(plan->remotes, "team-a"), &plan->remotes[0]);
+  EXPECT_EQ(plan->remotes[0].secret_key, "S");
+  EXPECT_TRUE(!plan->remotes[0].is_path_style && plan->access.is_path_style);
   ASSERT_EQ(plan->channels.size(), 2U);
   const PipeChannel& channel = plan->channels[0];
   EXPECT_EQ(channel.shuffle_seed, -5);
