@@ -35,7 +35,7 @@ std::optional<std::string> first_error(const fs::path& state);
 // SIGTERM, and SIGKILL when that does not help. Returns when the process has ended; none is fine.
 void stop(const fs::path& state);
 
-// main() of the process.
+// main() of the process. Removes the file, which holds credentials, once it is read.
 Result<> feed(const fs::path& file);
 
 // state/feed.error
