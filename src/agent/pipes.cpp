@@ -34,25 +34,20 @@ class Links {
   uint64_t total_bytes_ = 0;
 };
 
-struct Stream {
-  transfer::S3Access access;
-  std::vector<pipe::Entry> entries;
-};
-
-Result<Stream> stream_objects(const Context& context, const Channel& channel, Links& links) {
+Result<std::vector<pipe::Entry>> stream_objects(const Context& context, const Channel& channel,
+                                                Links& links) {
   auto found = TRY(find_objects(context, channel, false));
   for (const std::string& warning : found.plan.warnings) context.say("WARNING: " + warning);
-  Stream stream{found.access, {}};
+  std::vector<pipe::Entry> entries;
   for (const transfer::PlannedFile& file : found.plan.files) {
     transfer::ObjectSummary object{file.key, file.size, file.etag, file.file};
-    stream.entries.push_back({{"", links.source(found.bucket, object)}});
+    entries.push_back({{"", links.source(found.bucket, object)}});
   }
-  return stream;
+  return entries;
 }
 
 // The objects that an augmented manifest names, looked up bucket by bucket.
-Result<> fill_references(const Context& context, std::vector<pipe::Entry>& entries,
-                         const transfer::S3Access& access, Links& links) {
+Result<> fill_references(const Context& context, std::vector<pipe::Entry>& entries, Links& links) {
   std::map<std::string, std::vector<pipe::Piece*>> by_bucket;
   for (pipe::Entry& entry : entries) {
     for (pipe::Piece& piece : entry) {
@@ -60,13 +55,9 @@ Result<> fill_references(const Context& context, std::vector<pipe::Entry>& entri
     }
   }
   for (auto& [bucket, pieces] : by_bucket) {
-    auto bucket_access = context.s3_access(bucket);
-    if (bucket_access.endpoint != access.endpoint) {
-      return fail(Code::invalid, "s3://{} lives in another S3 service than the manifest", bucket);
-    }
     std::vector<std::string> keys;
     for (const pipe::Piece* piece : pieces) keys.push_back(piece->object->uri.key);
-    transfer::S3Client client(bucket_access, context.stop);
+    transfer::S3Client client(context.s3_access(bucket), context.stop);
     auto objects = TRY(look_up(client, bucket, keys));
     for (size_t i = 0; i < pieces.size(); ++i) {
       pieces[i]->object = links.source(bucket, objects[i]);
@@ -75,11 +66,11 @@ Result<> fill_references(const Context& context, std::vector<pipe::Entry>& entri
   return {};
 }
 
-Result<Stream> stream_manifest(const Context& context, const Channel& channel, Links& links) {
+Result<std::vector<pipe::Entry>> stream_manifest(const Context& context, const Channel& channel,
+                                                 Links& links) {
   constexpr size_t kMaxManifest = 1 << 30;
   S3Uri uri = TRY(S3Uri::parse(channel.s3_uri));
-  Stream stream{context.s3_access(uri.bucket), {}};
-  transfer::S3Client client(stream.access, context.stop);
+  transfer::S3Client client(context.s3_access(uri.bucket), context.stop);
   fs::path copy = context.folder / "manifest";
   TRY(client.download(uri, copy));
   auto unresolved = [](const S3Uri& object) -> Result<pipe::Source> {
@@ -88,9 +79,8 @@ Result<Stream> stream_manifest(const Context& context, const Channel& channel, L
   auto entries = pipe::parse_augmented_manifest(TRY(read_file(copy, kMaxManifest)),
                                                 channel.attribute_names, unresolved);
   if (!entries) return Failure(std::move(entries).error().within("manifest " + uri.text()));
-  stream.entries = std::move(*entries);
-  TRY(fill_references(context, stream.entries, stream.access, links));
-  return stream;
+  TRY(fill_references(context, *entries, links));
+  return entries;
 }
 
 }  // namespace
@@ -100,9 +90,9 @@ Result<> start_pipe(const Context& context, const Channel& channel) {
   TRY(make_directories(state / "objects", 0700));
   Links links(state / "objects");
   bool is_augmented = channel.data_type == S3DataType::augmented_manifest;
-  Stream stream = TRY(is_augmented ? stream_manifest(context, channel, links)
-                                   : stream_objects(context, channel, links));
   pipe::PipeChannel fed;
+  fed.entries = TRY(is_augmented ? stream_manifest(context, channel, links)
+                                 : stream_objects(context, channel, links));
   fed.name = channel.name;
   fed.is_gzip = channel.is_gzip;
   fed.is_record_io = channel.is_record_io;
@@ -110,9 +100,13 @@ Result<> start_pipe(const Context& context, const Channel& channel) {
   fed.is_sharded = channel.distribution == Distribution::sharded_by_key;
   fed.host_index = host_index(context.assignment);
   fed.host_count = context.assignment.hosts.size();
-  fed.entries = std::move(stream.entries);
   size_t count = fed.entries.size();
-  pipe::PipePlan plan{stream.access, context.ml / "input/data", state, context.job_user(), {}};
+  pipe::PipePlan plan;
+  plan.access = context.s3_access("");
+  plan.remotes = context.assignment.server.remotes;
+  plan.folder = context.ml / "input/data";
+  plan.state = state;
+  plan.user_id = context.job_user();
   plan.channels.push_back(std::move(fed));
   TRY(pipe::start(context.program, plan));
   context.say(fmt::format("Channel {}: {} {}, {} of objects, through pipes from {}", channel.name,

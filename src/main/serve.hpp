@@ -21,6 +21,7 @@ struct ServeOptions {
   int64_t job_memory_mib = 0;      // 0: no limit
   int64_t job_cpus = 0;            // 0: no limit
   int64_t stop_grace_seconds = 120;
+  int64_t cache_gib = 100;
   int64_t store_quota = 0;  // bytes; 0: no limit
   std::string environments_file;
   std::string environments_dir;   // empty: <data dir>/environments

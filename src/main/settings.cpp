@@ -103,6 +103,8 @@ std::vector<Setting> settings_of(ServeOptions& options) {
       number_setting<int64_t>("store-quota", options.store_quota, 0, int64_t{1} << 60,
                               "Bytes that the embedded store may hold; further writes are refused "
                               "with QuotaExceeded; 0: no limit"),
+      number_setting<int64_t>("cache-gib", options.cache_gib, 0, int64_t{1} << 30,
+                              "Of objects from elsewhere, kept for further jobs; 0: none is kept"),
       text_setting("environments", options.environments_file,
                    "TOML file of the managed environments"),
       text_setting("environments-dir", options.environments_dir,

@@ -7,6 +7,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json.hpp"
+#include "base/result.hpp"
+
 namespace trainyard {
 
 struct RemoteS3 {
@@ -23,5 +26,9 @@ struct RemoteS3 {
 
 // The first one whose buckets hold this name; null: the bucket is our own.
 const RemoteS3* find_remote(const std::vector<RemoteS3>& remotes, std::string_view bucket);
+
+// For files that only their owner reads: with the keys.
+json::object to_json(const RemoteS3& remote);
+Result<RemoteS3> parse_remote(const json::object& document);
 
 }  // namespace trainyard

@@ -13,9 +13,10 @@ namespace trainyard::objects {
 // Where the bytes of the file with this random name are: "3f/3f9a…".
 fs::path path_of(const fs::path& folder, std::string_view name);
 
-// Of all files: nobody writes to an object again, and jobs read it as other users through links of
-// their own. The store's folder is for its owner only.
-constexpr unsigned kFileMode = 0444;
+// Of all files: jobs read them as other users through links of their own, and own a view of them
+// that takes what they write elsewhere (sandbox/overlay.hpp). The store's folder is for its owner
+// only, who does not write to an object again.
+constexpr unsigned kFileMode = 0644;
 
 // Unlinks the file unless it is kept. What a killed process leaves behind is swept at the next
 // start.

@@ -38,52 +38,6 @@ Result<Piece> parse_piece(const json::value& value) {
   return Piece{{}, std::move(source)};
 }
 
-json::object to_json(const transfer::S3Access& access) {
-  return {{"endpoint", access.endpoint},
-          {"region", access.region},
-          {"access_key", access.credentials.access_key},
-          {"secret_key", access.credentials.secret_key},
-          {"session_token", access.credentials.session_token},
-          {"is_path_style", access.is_path_style},
-          {"ca_file", access.ca_file}};
-}
-
-Result<transfer::S3Access> parse_access(const json::object& object) {
-  transfer::S3Access access;
-  access.endpoint = TRY(json::get_string(object, "endpoint"));
-  access.region = TRY(json::get_string(object, "region"));
-  access.credentials.access_key = TRY(json::get_string(object, "access_key"));
-  access.credentials.secret_key = TRY(json::get_string(object, "secret_key"));
-  access.credentials.session_token = TRY(json::get_string(object, "session_token"));
-  access.is_path_style = json::find_bool(object, "is_path_style").value_or(true);
-  access.ca_file = json::find_string(object, "ca_file").value_or("");
-  return access;
-}
-
-json::object to_json(const RemoteS3& remote) {
-  json::object object = to_json(transfer::access_of(remote));
-  object["name"] = remote.name;
-  object["buckets"] = json::to_array(remote.buckets);
-  return object;
-}
-
-Result<RemoteS3> parse_remote(const json::value& value) {
-  const json::object* object = value.if_object();
-  if (object == nullptr) return fail(Code::invalid, "a remote is no object");
-  transfer::S3Access access = TRY(parse_access(*object));
-  RemoteS3 remote;
-  remote.name = TRY(json::get_string(*object, "name"));
-  remote.buckets = json::find_texts(*object, "buckets").value_or(std::vector<std::string>());
-  remote.endpoint = access.endpoint;
-  remote.region = access.region;
-  remote.access_key = access.credentials.access_key;
-  remote.secret_key = access.credentials.secret_key;
-  remote.session_token = access.credentials.session_token;
-  remote.is_path_style = access.is_path_style;
-  remote.ca_file = access.ca_file;
-  return remote;
-}
-
 json::object header_of(const PipePlan& plan) {
   json::array remotes;
   for (const RemoteS3& remote : plan.remotes) remotes.push_back(to_json(remote));
@@ -137,9 +91,12 @@ class Reader {
     PipePlan plan;
     const json::object* access = json::find_object(object, "access");
     if (access == nullptr) return fail(Code::invalid, "no object 'access'");
-    plan.access = TRY(parse_access(*access));
+    plan.access = TRY(transfer::parse_s3_access(*access));
     if (const json::array* remotes = json::find_array(object, "remotes")) {
-      for (const json::value& value : *remotes) plan.remotes.push_back(TRY(parse_remote(value)));
+      for (const json::value& value : *remotes) {
+        if (!value.is_object()) return fail(Code::invalid, "a remote is no object");
+        plan.remotes.push_back(TRY(parse_remote(value.get_object())));
+      }
     }
     plan.folder = TRY(json::get_string(object, "folder"));
     plan.state = TRY(json::get_string(object, "state"));

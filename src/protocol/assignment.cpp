@@ -35,18 +35,6 @@ json::object to_json(const InstanceGroup& group) {
           {"hosts", json::to_array(group.hosts)}};
 }
 
-json::object to_json(const RemoteS3& remote) {
-  return {{"name", remote.name},
-          {"buckets", json::to_array(remote.buckets)},
-          {"endpoint", remote.endpoint},
-          {"region", remote.region},
-          {"access_key", remote.access_key},
-          {"secret_key", remote.secret_key},
-          {"session_token", remote.session_token},
-          {"is_path_style", remote.is_path_style},
-          {"ca_file", remote.ca_file}};
-}
-
 json::object to_json(const ServerAccess& server) {
   json::array remotes;
   for (const RemoteS3& remote : server.remotes) remotes.push_back(to_json(remote));
@@ -61,6 +49,8 @@ json::object to_json(const HostSettings& host) {
           {"environments_dir", host.environments_dir},
           {"environments_file", host.environments_file},
           {"uv", host.uv},
+          {"cache_dir", host.cache_dir},
+          {"cache_limit_bytes", host.cache_limit_bytes},
           {"isolation", host.isolation},
           {"memory_limit_bytes", host.memory_limit_bytes},
           {"cpu_limit", host.cpu_limit},
@@ -153,18 +143,7 @@ Result<std::vector<RemoteS3>> parse_remotes(const json::object& document) {
   if (list == nullptr) return remotes;  // of before there were any
   for (const json::value& value : *list) {
     if (!value.is_object()) return bad_member("remotes");
-    const json::object& entry = value.get_object();
-    RemoteS3 remote;
-    remote.name = TRY(json::get_string(entry, "name"));
-    remote.buckets = TRY(get_texts(entry, "buckets"));
-    remote.endpoint = TRY(json::get_string(entry, "endpoint"));
-    remote.region = TRY(json::get_string(entry, "region"));
-    remote.access_key = TRY(json::get_string(entry, "access_key"));
-    remote.secret_key = TRY(json::get_string(entry, "secret_key"));
-    remote.session_token = TRY(json::get_string(entry, "session_token"));
-    remote.is_path_style = json::find_bool(entry, "is_path_style").value_or(true);
-    remote.ca_file = TRY(json::get_string(entry, "ca_file"));
-    remotes.push_back(std::move(remote));
+    remotes.push_back(TRY(parse_remote(value.get_object())));
   }
   return remotes;
 }
@@ -187,6 +166,8 @@ Result<HostSettings> parse_host(const json::object& document) {
   host.environments_dir = TRY(json::get_string(document, "environments_dir"));
   host.environments_file = TRY(json::get_string(document, "environments_file"));
   host.uv = TRY(json::get_string(document, "uv"));
+  host.cache_dir = json::find_string(document, "cache_dir").value_or("");
+  host.cache_limit_bytes = json::find_integer(document, "cache_limit_bytes").value_or(0);
   host.isolation = TRY(json::get_string(document, "isolation"));
   host.memory_limit_bytes = TRY(json::get_integer(document, "memory_limit_bytes"));
   host.stop_grace_seconds = TRY(json::get_integer(document, "stop_grace_seconds"));

@@ -35,6 +35,8 @@ struct HostSettings {
   std::string environments_dir;      // built environments, shared by all jobs of the host
   std::string environments_file;     // environments.toml
   std::string uv;                    // program; empty: look on PATH and beside the binary
+  std::string cache_dir;             // of objects that jobs share; empty: none
+  int64_t cache_limit_bytes = 0;     // of what no job uses
   std::string isolation = "auto";    // auto, sandbox, process
   int64_t memory_limit_bytes = 0;    // 0: none
   double cpu_limit = 0;              // cores; 0: none

@@ -41,6 +41,9 @@ struct FetchOptions {
   std::function<void(const Fetch&)> on_file;  // the file is whole, verified and has its name
   // May return null. Not asked for objects that are fetched in ranges: those come out of order.
   std::function<std::unique_ptr<Observer>(const Fetch&)> observe;
+  // A path that holds a file of the object's size is whole: another process has filled it while
+  // this one waited for its part file. For paths that are named by what they hold.
+  bool is_named_by_content = false;
   std::string what = "the download";  // needs so and so much space: "channel train"
 
   size_t max_threads = 0;                      // 0: one per core, at most 8
@@ -56,8 +59,8 @@ struct FetchOptions {
   std::chrono::microseconds ranges_rtt{1000};
 };
 
-// Fetches all of them, which are in one bucket; the first error that does not go away ends the rest and names the object and
-// the byte reached. A file is whole or absent; what came of others stays beside them as ".part-…"
+// Fetches all of them, which are in one bucket; the first error that does not go away ends the rest
+// and names the object and the byte reached. A file is whole or absent; what came of others stays beside them as ".part-…"
 // and is gone on from by the next call for the same version of the object. `exhausted` before the
 // first byte when the disk has too little space.
 Result<> fetch_all(const S3Access& access, std::span<const Fetch> fetches,

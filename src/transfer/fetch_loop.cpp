@@ -98,6 +98,7 @@ Result<bool> FetchLoop::start_next(bool is_large) {
       return true;
     }
     if (!opened) return Failure(at(*piece, opened.error()));
+    if (piece->task->take_what_is_there()) return true;
     piece->reached = piece->written = piece->tried_from = piece->task->kept();
   }
   TRY(put_to_work(std::move(*piece)));

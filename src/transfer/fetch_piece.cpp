@@ -42,6 +42,16 @@ Result<> Task::open() {
   return {};
 }
 
+bool Task::take_what_is_there() {
+  std::error_code error;
+  if (!options_.is_named_by_content) return false;
+  if (fs::file_size(fetch_.path, error) != fetch_.size || error) return false;
+  abandon();
+  if (options_.on_bytes) options_.on_bytes(fetch_.size);
+  if (options_.on_file) options_.on_file(fetch_);
+  return true;
+}
+
 Result<> Task::split(size_t ranges) {
   part_->remove();
   part_.reset();

@@ -37,6 +37,9 @@ class Task {
   size_t generation() const { return generation_; }
 
   Result<> open();  // the part file; see PartFile::open
+  // True when another process has made the file: FetchOptions::is_named_by_content. Requires an
+  // open part file, so that nobody is about to.
+  bool take_what_is_there();
   // It comes in ranges from now on, unless another process fetches it so already. Before any byte
   // was taken.
   Result<> split(size_t ranges);
