@@ -3,39 +3,60 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/check.hpp"
 #include "base/text.hpp"
 
 namespace trainyard::aws {
 
+namespace {
+
+bool is_plain(char c) {
+  return c >= ' ' && c < 127 && c != '&' && c != '<' && c != '>' && c != '"';
+}
+
+void append_escaped(std::string& result, char c) {
+  switch (c) {
+    case '&':
+      result += "&amp;";
+      return;
+    case '<':
+      result += "&lt;";
+      return;
+    case '>':
+      result += "&gt;";
+      return;
+    case '"':
+      result += "&quot;";
+      return;
+    case '\t':
+    case '\n':
+      result += c;
+      return;
+    default:
+      bool is_control = static_cast<unsigned char>(c) < 0x20;
+      if (is_control)
+        result += fmt::format("&#x{:x};", static_cast<unsigned char>(c));
+      else
+        result += c;
+  }
+}
+
+void append_escaped(std::string& result, std::string_view text) {
+  // Listings are long, and nearly all of them is this.
+  if (std::all_of(text.begin(), text.end(), is_plain)) {
+    result += text;
+    return;
+  }
+  for (char c : to_valid_utf8(text)) append_escaped(result, c);
+}
+
+}  // namespace
+
 std::string escape_xml(std::string_view text) {
   std::string result;
-  for (char c : to_valid_utf8(text)) {
-    switch (c) {
-      case '&':
-        result += "&amp;";
-        break;
-      case '<':
-        result += "&lt;";
-        break;
-      case '>':
-        result += "&gt;";
-        break;
-      case '"':
-        result += "&quot;";
-        break;
-      case '\t':
-      case '\n':
-        result += c;
-        break;
-      default:
-        bool is_control = static_cast<unsigned char>(c) < 0x20;
-        if (is_control)
-          result += fmt::format("&#x{:x};", static_cast<unsigned char>(c));
-        else
-          result += c;
-    }
-  }
+  append_escaped(result, text);
   return result;
 }
 
@@ -54,7 +75,13 @@ XmlWriter& XmlWriter::close() {
 }
 
 XmlWriter& XmlWriter::add(std::string_view name, std::string_view value) {
-  text_ += fmt::format("<{0}>{1}</{0}>", name, escape_xml(value));
+  text_ += '<';
+  text_ += name;
+  text_ += '>';
+  append_escaped(text_, value);
+  text_ += "</";
+  text_ += name;
+  text_ += '>';
   return *this;
 }
 

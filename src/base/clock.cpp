@@ -51,8 +51,13 @@ Time from_epoch_ms(int64_t epoch_ms) {
 }
 
 std::string format_iso8601(Time time) {
-  auto second = std::chrono::floor<std::chrono::seconds>(time);
-  return fmt::format("{}.{:03}Z", format(time, "%Y-%m-%dT%H:%M:%S"), (time - second).count());
+  auto day = std::chrono::floor<std::chrono::days>(time);
+  std::chrono::year_month_day date(day);
+  std::chrono::hh_mm_ss clock(time - day);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", static_cast<int>(date.year()),
+                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                     clock.hours().count(), clock.minutes().count(), clock.seconds().count(),
+                     clock.subseconds().count());
 }
 
 std::optional<Time> parse_iso8601(std::string_view text) {

@@ -101,6 +101,14 @@ Result<> append_file(const fs::path& source, int target, uint64_t size) {
   return {};
 }
 
+// The MD5, or of an opaque one as many digits that tell contents apart.
+std::string part_etag(const Stored& stored) {
+  if (!stored.md5.empty()) return to_hex(stored.md5);
+  auto md5 = make_md5();
+  md5->add(fmt::format("{} {}", stored.size, stored.checksum.value));
+  return to_hex(md5->finish());
+}
+
 // md5 of the parts' md5s, with their count:
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
 std::string multipart_etag(const std::vector<PartRow>& parts) {
@@ -156,7 +164,7 @@ Answer<Part> ObjectStore::put_part(const std::string& bucket, const std::string&
   Claims kept = claims;
   if (!kept.algorithm) kept.algorithm = of.algorithm;
   Stored stored = TRY(store_body(folder_, *quota_, body, kept));
-  Part part{number, stored.size, to_hex(stored.md5), clock_.now(), stored.checksum};
+  Part part{number, stored.size, part_etag(stored), clock_.now(), stored.checksum};
   auto write = [&](db::Database& database) -> Answer<std::string> {
     TRY(find_upload(database, bucket, key, id));
     auto old = database.prepare("SELECT file FROM part WHERE upload = ? AND number = ?");

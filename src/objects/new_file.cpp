@@ -108,7 +108,8 @@ Answer<Stored> store_body(const fs::path& folder, Quota& quota, http::Body& body
   // Below that, finding room while writing costs less.
   if (body.length() >= kBuffer) TRY(stored.file.reserve(*body.length()));
   auto digest = make_digest(algorithm);
-  auto md5 = make_md5();
+  bool has_md5 = !claims.is_etag_opaque || claims.md5 || !claims.checksum;
+  auto md5 = has_md5 ? make_md5() : nullptr;
   size_t room =
       static_cast<size_t>(std::clamp<uint64_t>(body.length().value_or(kBuffer), 1, kBuffer));
   auto buffer = std::make_unique_for_overwrite<char[]>(room);
@@ -118,7 +119,7 @@ Answer<Stored> store_body(const fs::path& folder, Quota& quota, http::Body& body
     is_end = count == 0;
     // While they are in the cache.
     digest->add({buffer.get() + filled, count});
-    md5->add({buffer.get() + filled, count});
+    if (md5) md5->add({buffer.get() + filled, count});
     filled += count;
     if (filled < room && !is_end) continue;
     stored.size += filled;
@@ -126,7 +127,7 @@ Answer<Stored> store_body(const fs::path& folder, Quota& quota, http::Body& body
     TRY(write_all(stored.file.fd(), {buffer.get(), filled}));
     filled = 0;
   }
-  stored.md5 = md5->finish();
+  if (md5) stored.md5 = md5->finish();
   stored.checksum.value = to_base64(digest->finish());
   TRY(check_claims(claims, body, stored));
   TRY(stored.file.sync());

@@ -48,7 +48,7 @@ struct Stored {
   NewFile file;
   Quota::Share share;
   uint64_t size = 0;
-  std::string md5;  // raw
+  std::string md5;  // raw; empty: not computed, for the ETag may be opaque
   Checksum checksum;
 
   void keep() {

@@ -86,6 +86,8 @@ struct Claims {
   std::optional<ChecksumAlgorithm> algorithm;  // to compute and keep; default CRC64NVME
   std::optional<std::string> checksum;  // base64, as a header; trailers are looked up in the body
   std::optional<std::string> md5;       // Content-MD5, base64
+  // Of a part with a checksum: its ETag need not be its MD5, which costs more than all the rest.
+  bool is_etag_opaque = false;
 };
 
 struct PutOptions {

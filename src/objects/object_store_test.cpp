@@ -206,6 +206,35 @@ TEST_F(ObjectStoreTest, a_multipart_upload_appears_when_it_is_complete) {
   EXPECT_EQ(store_->parts("bkt", "big", upload->id).error().code, "NoSuchUpload");
 }
 
+TEST_F(ObjectStoreTest, parts_with_a_checksum_may_have_an_opaque_etag) {
+  std::string id = store_->begin_upload("bkt", "key", {}).value().id;
+  Claims claims;
+  claims.is_etag_opaque = true;
+  auto send = [&](int number, std::string text) {
+    http::TextBody body(std::move(text));
+    auto stored = store_->put_part("bkt", "key", id, number, body, claims);
+    return stored ? stored->etag : stored.error().code;
+  };
+  std::string md5 = "9dd4e461268c8034f5c8564e155c67a6";  // of "x"
+  EXPECT_EQ(send(1, "x"), md5);  // without a checksum the MD5 is all there is
+  auto digest = make_digest(ChecksumAlgorithm::crc64nvme);
+  digest->add("x");
+  claims.algorithm = ChecksumAlgorithm::crc64nvme;
+  claims.checksum = to_base64(digest->finish());
+  std::string opaque = send(1, "x");
+  EXPECT_EQ(opaque.size(), md5.size());
+  EXPECT_NE(opaque, md5);
+  EXPECT_EQ(send(2, "y"), "BadDigest");
+  claims.md5 = to_base64(std::string(16, 'x'));
+  EXPECT_EQ(send(1, "x"), "BadDigest");
+  Completion completion;
+  completion.parts = {{1, opaque}};
+  auto object = store_->complete_upload("bkt", "key", id, completion);
+  ASSERT_TRUE(object);
+  EXPECT_EQ(object->checksum->value, *claims.checksum);
+  EXPECT_EQ(get("key"), "x");
+}
+
 TEST_F(ObjectStoreTest, wrong_completions_are_refused_and_an_abort_leaves_nothing) {
   auto upload = store_->begin_upload("bkt", "k", {});
   std::vector<PartChoice> parts;

@@ -14,6 +14,7 @@ std::string to_text(const std::map<std::string, std::string>& headers) {
 
 std::map<std::string, std::string> headers_from(const std::string& text) {
   std::map<std::string, std::string> headers;
+  if (text == "{}") return headers;
   auto document = json::parse_object(text);
   if (!document) return headers;
   for (const auto& [name, value] : *document) {
@@ -32,8 +33,31 @@ std::optional<std::string> to_text(const std::optional<Checksum>& checksum) {
   return json::serialize(document);
 }
 
+namespace {
+
+// What to_text() writes for nearly all objects, without the cost of a JSON document: a page of a
+// listing has a thousand.
+std::optional<Checksum> plain_checksum_from(std::string_view text) {
+  constexpr std::string_view kAlgorithm = R"({"algorithm":")";
+  constexpr std::string_view kValue = R"(","value":")";
+  constexpr std::string_view kEnd = R"(","is_composite":false})";
+  size_t value = text.find(kValue);
+  if (!text.starts_with(kAlgorithm) || !text.ends_with(kEnd) || value == std::string_view::npos) {
+    return std::nullopt;
+  }
+  auto algorithm =
+      parse_checksum_algorithm(text.substr(kAlgorithm.size(), value - kAlgorithm.size()));
+  text = text.substr(value + kValue.size());
+  text.remove_suffix(kEnd.size());
+  if (!algorithm || text.find_first_of("\\\"") != std::string_view::npos) return std::nullopt;
+  return Checksum{*algorithm, std::string(text), false};
+}
+
+}  // namespace
+
 std::optional<Checksum> checksum_from(const std::optional<std::string>& text) {
   if (!text) return std::nullopt;
+  if (auto plain = plain_checksum_from(*text)) return plain;
   auto document = json::parse_object(*text);
   if (!document) return std::nullopt;
   auto algorithm = parse_checksum_algorithm(json::find_string(*document, "algorithm").value_or(""));

@@ -71,6 +71,7 @@ Reply create_multipart_upload(const Call& call) {
 Reply upload_part(const Call& call) {
   int number = TRY(part_number(call));
   auto claims = TRY(read_claims(call));
+  claims.is_etag_opaque = call.header("x-trainyard-etag") == "opaque";
   auto part =
       TRY(call.store.put_part(call.bucket, call.key, upload_id(call), number, call.body, claims));
   http::Response response = empty_response(200);
