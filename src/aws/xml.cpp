@@ -49,7 +49,9 @@ void append_escaped(std::string& result, std::string_view text) {
     result += text;
     return;
   }
-  for (char c : to_valid_utf8(text)) append_escaped(result, c);
+  bool is_ascii = std::all_of(text.begin(), text.end(), [](char c) { return c >= 0; });
+  std::string valid = is_ascii ? "" : to_valid_utf8(text);
+  for (char c : is_ascii ? text : valid) append_escaped(result, c);
 }
 
 }  // namespace
