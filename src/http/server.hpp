@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// An HTTP/1.1 server of blocking handlers. One thread accepts and keeps idle connections in epoll;
-// a connection with a request to read goes to a worker thread, which parses it, calls the handler,
-// sends the response and parks the connection again. Idle clients cost a descriptor, no thread.
+// An HTTP/1.1 server of blocking handlers. Connections between requests are parked in epoll, where
+// worker threads wait; one of them parses a request, calls the handler, sends the response and
+// parks the connection again. Idle clients cost a descriptor, no thread.
 #pragma once
 
 #include <chrono>
@@ -16,8 +16,9 @@ namespace trainyard::http {
 struct ServerOptions {
   std::string host = "127.0.0.1";  // a numeric address
   uint16_t port = 0;               // 0: the kernel picks one
-  size_t max_workers = 64;         // requests in progress at once; more wait
-  size_t max_connections = 4096;   // further ones are closed at once
+  // Requests in progress at once; more wait. Slow uploads hold one each.
+  size_t max_workers = 512;
+  size_t max_connections = 4096;  // further ones are closed at once
   size_t max_header_bytes = 64 << 10;
   std::chrono::seconds io_timeout{60};     // a peer that neither sends nor takes a byte for so long
   std::chrono::seconds idle_timeout{120};  // between requests

@@ -163,7 +163,7 @@ Answer<Part> ObjectStore::put_part(const std::string& bucket, const std::string&
   Upload of = TRY(upload(bucket, key, id));
   Claims kept = claims;
   if (!kept.algorithm) kept.algorithm = of.algorithm;
-  Stored stored = TRY(store_body(folder_, *quota_, body, kept));
+  Stored stored = TRY(store_body(folder_, *quota_, bodies_, body, kept));
   Part part{number, stored.size, part_etag(stored), clock_.now(), stored.checksum};
   auto write = [&](db::Database& database) -> Answer<std::string> {
     TRY(find_upload(database, bucket, key, id));

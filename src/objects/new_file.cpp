@@ -18,6 +18,23 @@ namespace {
 
 constexpr size_t kBuffer = 1 << 20;  // what ext4 takes fastest: data_plane.md 2
 
+constexpr size_t kSmallBuffer = 64 << 10;
+constexpr size_t kLargeBuffers = 32;  // for so many bodies at once
+
+// One body that arrives.
+class Counted {
+ public:
+  explicit Counted(std::atomic<size_t>& at_once) : at_once_(at_once), number_(++at_once) {}
+  ~Counted() { --at_once_; }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+  size_t buffer_bytes() const { return number_ > kLargeBuffers ? kSmallBuffer : kBuffer; }
+
+ private:
+  std::atomic<size_t>& at_once_;
+  size_t number_;
+};
+
 // The checksum that the client announced: in a header, or in a trailer that has arrived by now.
 std::optional<std::string> claimed_checksum(const Claims& claims, const http::Body& body,
                                             ChecksumAlgorithm algorithm) {
@@ -99,8 +116,8 @@ Result<> NewFile::sync() {
   return {};
 }
 
-Answer<Stored> store_body(const fs::path& folder, Quota& quota, http::Body& body,
-                          const Claims& claims) {
+Answer<Stored> store_body(const fs::path& folder, Quota& quota, std::atomic<size_t>& at_once,
+                          http::Body& body, const Claims& claims) {
   auto algorithm = claims.algorithm.value_or(ChecksumAlgorithm::crc64nvme);
   Quota::Share share(quota);
   TRY(share.grow_to(body.length().value_or(0)));
@@ -110,8 +127,9 @@ Answer<Stored> store_body(const fs::path& folder, Quota& quota, http::Body& body
   auto digest = make_digest(algorithm);
   bool has_md5 = !claims.is_etag_opaque || claims.md5 || !claims.checksum;
   auto md5 = has_md5 ? make_md5() : nullptr;
-  size_t room =
-      static_cast<size_t>(std::clamp<uint64_t>(body.length().value_or(kBuffer), 1, kBuffer));
+  Counted counted(at_once);
+  size_t room = static_cast<size_t>(
+      std::clamp<uint64_t>(body.length().value_or(kBuffer), 1, counted.buffer_bytes()));
   auto buffer = std::make_unique_for_overwrite<char[]>(room);
   size_t filled = 0;
   for (bool is_end = false; !is_end;) {

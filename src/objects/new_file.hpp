@@ -2,6 +2,7 @@
 // A file of the store that is being written. Internal to objects/.
 #pragma once
 
+#include <atomic>
 #include <string>
 
 #include "http/message.hpp"
@@ -58,8 +59,9 @@ struct Stored {
 };
 
 // Reads the body into a new file and checks the claims: BadDigest, InvalidDigest, QuotaExceeded.
-// The bytes are on disk when it returns.
-Answer<Stored> store_body(const fs::path& folder, Quota& quota, http::Body& body,
-                          const Claims& claims);
+// The bytes are on disk when it returns. `at_once` counts the bodies that arrive: many slow ones
+// must not hold much memory, few fast ones get large buffers.
+Answer<Stored> store_body(const fs::path& folder, Quota& quota, std::atomic<size_t>& at_once,
+                          http::Body& body, const Claims& claims);
 
 }  // namespace trainyard::objects

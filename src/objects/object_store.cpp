@@ -179,7 +179,7 @@ Answer<Object> ObjectStore::put(const std::string& bucket, const std::string& ke
                                 const PutOptions& options) {
   TRY(check_key(key));
   TRY(check_bucket(bucket));
-  Stored stored = TRY(store_body(folder_, *quota_, body, options.claims));
+  Stored stored = TRY(store_body(folder_, *quota_, bodies_, body, options.claims));
   Object object;
   object.key = key;
   object.size = stored.size;

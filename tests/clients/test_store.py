@@ -46,7 +46,7 @@ def test_usage_and_verify_beside_a_running_service(own_service):
     wanted = b"two 7" * 1000
     files = [path for path in (service.folder / "data/objects").rglob("*") if path.is_file()]
     rotten = next(path for path in files if path.read_bytes() == wanted)
-    assert rotten.stat().st_mode & 0o777 == 0o444
+    assert rotten.stat().st_mode & 0o444 == 0o444
     rotten.chmod(0o644)
     rotten.write_bytes(b"X" + wanted[1:])
     damaged = run_store(service, "verify")
