@@ -67,7 +67,8 @@ Result<Database> Database::open(const std::filesystem::path& path, Durability du
     return Failure(std::move(fail_sqlite(handle, result).value()).within(doing));
   }
   sqlite3_busy_timeout(handle, 10'000);
-  auto configured = database.execute("PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON;");
+  auto configured = database.execute(
+      "PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-16000;");  // KiB
   if (!configured) return Failure(std::move(configured).error().within(doing));
   TRY(database.execute(durability == Durability::power_loss ? "PRAGMA synchronous=FULL"
                                                             : "PRAGMA synchronous=NORMAL"));

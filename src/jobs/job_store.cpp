@@ -20,9 +20,25 @@ constexpr std::string_view kColumns =
     "is_deleting, notices, attempt, max_retries, max_wait_seconds, is_spot, is_interrupting, "
     "is_over_max_wait, diagnosis";
 
+// What a page of a list shows, without the long texts.
+constexpr std::string_view kListColumns =
+    "name, arn, phase, created_ms, modified_ms, training_end_ms, is_deleting";
+
 std::optional<Time> time_from(std::optional<int64_t> epoch_ms) {
   if (!epoch_ms) return std::nullopt;
   return from_epoch_ms(*epoch_ms);
+}
+
+Job read_listed_job(const db::Statement& row) {
+  Job job;
+  job.name = row.text(0);
+  job.arn = row.text(1);
+  job.phase = parse_phase(row.text(2)).value_or(Phase::failed);
+  job.created = from_epoch_ms(row.integer(3));
+  job.modified = from_epoch_ms(row.integer(4));
+  job.training_end = time_from(row.optional_integer(5));
+  job.is_deleting = row.integer(6) != 0;
+  return job;
 }
 
 Job read_job(const db::Statement& row) {
@@ -242,7 +258,7 @@ Result<JobPage> JobStore::list(const JobQuery& query) {
   }
   std::string_view order = query.is_descending ? "DESC" : "ASC";
   std::string sql = fmt::format("SELECT {0} FROM job WHERE {1} ORDER BY {2} {3}, name {3} LIMIT ?",
-                                kColumns, where, column, order);
+                                kListColumns, where, column, order);
   return database_.with([&](db::Database& database) -> Result<JobPage> {
     auto row = database.prepare(sql);
     if (!query.name_contains.empty()) row.bind(query.name_contains);
@@ -265,7 +281,7 @@ Result<JobPage> JobStore::list(const JobQuery& query) {
         page.next_token = to_base64(value + "\n" + last.name);
         break;
       }
-      page.jobs.push_back(read_job(row));
+      page.jobs.push_back(read_listed_job(row));
     }
     return page;
   });

@@ -117,7 +117,8 @@ class JobStore {
   Result<Job> find(const std::string& name);  // not_found
   // The same without transitions; one that differs only in case will do.
   Result<Job> find_ignoring_case(const std::string& name);
-  Result<JobPage> list(const JobQuery& query);  // `invalid`: a token that is not ours
+  // Of the jobs name, ARN, phase and times only. `invalid`: a token that is not ours.
+  Result<JobPage> list(const JobQuery& query);
 
   // All jobs, oldest first.
   Result<std::vector<Job>> all();
