@@ -5,8 +5,8 @@
 
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
-#include <vector>
 
 #include "base/guarded.hpp"
 #include "db/database.hpp"
@@ -29,20 +29,24 @@ class Committer {
   Answer<> commit(const Change& change);
 
  private:
+  enum class Turn { waiting, leading, done };  // leading: it is its thread that writes next
+  // Shared with the leader, which still wakes a thread that has seen its turn already.
   struct Request {
-    const Change* change;
+    explicit Request(const Change& asked) : change(asked) {}
+    const Change& change;
     Answer<> outcome;
-    bool is_done = false;
-    bool is_leader = false;  // it is this one's thread that writes next
+    Guarded<Turn> turn;  // of its own, so that only the thread is woken that it concerns
   };
+  using Requests = std::deque<std::shared_ptr<Request>>;
   struct Queue {
-    std::deque<Request*> waiting;
+    Requests waiting;
     bool is_writing = false;
   };
 
-  std::vector<Request*> take_batch();
-  void write(const std::vector<Request*>& batch);
-  Result<> write_all(const std::vector<Request*>& batch);
+  Requests take_batch();
+  std::shared_ptr<Request> next_leader();
+  void write(const Requests& batch);
+  Result<> write_all(const Requests& batch);
 
   db::Database database_;  // the leader's alone
   Guarded<Queue> queue_;
