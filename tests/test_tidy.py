@@ -18,10 +18,11 @@ MAY_INCLUDE = {
     "base": set(), "model": set(), "db": set(), "sandbox": set(), "http": set(),
     "proxy": {"http"}, "aws": {"http"}, "protocol": set(), "objects": {"aws", "http", "db"},
     "transfer": {"aws", "http", "objects"}, "pipe": {"transfer", "objects", "aws", "http"},
+    "hydrate": {"transfer", "aws", "http", "objects"}, "fuse": {"hydrate"},
     "environments": set(), "jobs": {"db", "protocol"},
     "logs": {"db", "protocol"}, "metrics": {"db"}, "engine": {"protocol", "sandbox"},
     "scheduler": {"engine", "jobs", "protocol"},
-    "agent": {"protocol", "transfer", "pipe", "environments", "sandbox", "http", "aws"},
+    "agent": {"protocol", "transfer", "pipe", "hydrate", "environments", "sandbox", "http", "aws"},
     "cli": {"aws", "http", "proxy", "transfer", "environments", "objects"},
     "api": {"jobs", "logs", "metrics", "objects", "protocol", "aws", "http"},
     "main": None,  # wires everything
@@ -49,7 +50,8 @@ def test_every_folder_includes_only_what_its_layer_may():
     ("boost/beast", {"http"}), ("curl/", {"http"}), ("sqlite3.h", {"db"}), ("archive", {"transfer"}), ("zlib", {"transfer", "pipe"}),
     ("toml++", {"environments", "main"}), ("CLI/", {"main"}), ("boost/json", {"base"}),
     ("re2/", {"metrics", "api"}), ("cbor", {"aws"}),
-    ("openssl/ssl", {"proxy", "transfer"}), ("openssl/x509", {"proxy", "transfer"})])
+    ("openssl/ssl", {"proxy", "transfer"}), ("openssl/x509", {"proxy", "transfer"}),
+    ("fuse", {"fuse"}), ("sys/fanotify", {"hydrate"})])
 def test_libraries_stay_in_their_folders(library, folders):
     wrong = [name(path) for path in CPP
              if re.search(rf"^#include <{re.escape(library)}", path.read_text(), re.M)

@@ -5,6 +5,8 @@
 #include <map>
 
 #include "agent/agent.hpp"
+#include "fuse/fuse_front.hpp"
+#include "hydrate/daemon.hpp"
 #include "main/client_commands.hpp"
 #include "main/remotes.hpp"
 #include "main/serve.hpp"
@@ -129,6 +131,14 @@ void add_internal(CLI::App& app, Run& run) {
   supervise->group("");
   supervise->callback(
       [file, &run] { run = [file] { return trainyard::sandbox::supervise(*file); }; });
+  auto* hydrate = app.add_subcommand("hydrate", "Show files whose bytes come on first read");
+  hydrate->add_option("file", *file)->required();
+  hydrate->group("");
+  hydrate->callback([file, &run] {
+    run = [file] {
+      return trainyard::hydrate::run_daemon(*file, trainyard::fuse::make_fuse_front);
+    };
+  });
 }
 
 // Takes what follows "--" off the command line of exec: it is another program's.

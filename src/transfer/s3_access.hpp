@@ -34,7 +34,8 @@ struct RequestTarget {
   std::string scheme;  // "http"
   std::string host;    // with its port, as the Host header has it
   std::string path;    // percent-encoded, as it is signed
-  std::string url() const { return scheme + "://" + host + path; }
+  std::string origin() const { return scheme + "://" + host; }
+  std::string url() const { return origin() + path; }
 };
 
 // An empty key: the bucket itself; an empty bucket: the service.

@@ -54,24 +54,30 @@ bool pause_before(int attempt, const std::stop_token& stop) {
 
 }  // namespace
 
+std::string sign_request(const S3Access& access, std::string_view method, const S3Uri& target,
+                         const std::string& query, http::Headers& headers) {
+  RequestTarget where = target_of(access, target);
+  headers.set("Host", where.host);
+  if (!access.credentials.access_key.empty()) {
+    aws::SigningOptions signing;
+    signing.credentials = access.credentials;
+    signing.region = access.region;
+    signing.service = "s3";
+    signing.time = SystemClock().now();
+    aws::sign(method, where.path, query, headers, signing);
+  }
+  return where.path + (query.empty() ? "" : "?" + query);
+}
+
 S3Client::S3Client(S3Access access, std::stop_token stop)
     : access_(std::move(access)), stop_(std::move(stop)) {}
 
 Result<http::Answer> S3Client::send_once(std::string_view method, const S3Uri& target,
                                          const std::string& query, http::Call& call) {
-  RequestTarget where = target_of(access_, target);
   call.method = method;
-  call.url = where.url() + (query.empty() ? "" : "?" + query);
   call.ca_file = access_.ca_file;
-  call.headers.set("Host", where.host);
-  if (!access_.credentials.access_key.empty()) {
-    aws::SigningOptions signing;
-    signing.credentials = access_.credentials;
-    signing.region = access_.region;
-    signing.service = "s3";
-    signing.time = SystemClock().now();
-    aws::sign(method, where.path, query, call.headers, signing);
-  }
+  call.url = target_of(access_, target).origin() +
+             sign_request(access_, method, target, query, call.headers);
   auto answer = TRY(client_.send(call, stop_));
   if (answer.status >= 300) return Failure(to_error(method, target, answer));
   return answer;
@@ -310,6 +316,14 @@ Result<> S3Client::read_object(const S3Uri& object, const std::string& etag, uin
   if (!read.digest || to_base64(read.digest->finish()) == read.announced) return {};
   return fail(Code::invalid, "{}: the {} bytes that came do not match the object's checksum",
               object.text(), size);
+}
+
+Result<http::Headers> S3Client::head(const S3Uri& object, const std::string& etag) {
+  http::Call call;
+  call.headers.set("x-amz-checksum-mode", "ENABLED");
+  if (!etag.empty()) call.headers.set("If-Match", etag);
+  auto answer = TRY(send("HEAD", object, "", std::move(call)));
+  return std::move(answer.headers);
 }
 
 Result<> S3Client::upload_bytes(std::string_view bytes, const S3Uri& object) {

@@ -17,6 +17,11 @@
 
 namespace trainyard::transfer {
 
+// Adds what S3 wants to see in the headers, the signature last; returns the request's path and
+// query.
+std::string sign_request(const S3Access& access, std::string_view method, const S3Uri& target,
+                         const std::string& query, http::Headers& headers);
+
 // One object as it was when it was listed.
 struct ObjectSummary {
   std::string key;
@@ -65,6 +70,10 @@ class S3Client {
   // it the bytes are held to that: `invalid` at the end when they are others.
   Result<> read_object(const S3Uri& object, const std::string& etag, uint64_t size,
                        const OnPiece& on_piece);
+
+  // What S3 says of the object, its checksum too where it has one. With `etag` only of that very
+  // object, as read_range.
+  Result<http::Headers> head(const S3Uri& object, const std::string& etag);
 
   // Replaces the object by the file's bytes; in parts from 16 MiB on (object_writer.hpp).
   Result<> upload(const fs::path& path, const S3Uri& object, const OnBytes& on_bytes = {});
