@@ -15,7 +15,8 @@ int status_of(const Result<int>& result) {
   return 1;
 }
 
-// A command that talks to the service that is found.
+}  // namespace
+
 int with_service(const cli::Where& where, const std::function<Result<int>(cli::Service&)>& use) {
   auto access = cli::find_access(where);
   if (!access) return status_of(Failure(access.error()));
@@ -23,14 +24,8 @@ int with_service(const cli::Where& where, const std::function<Result<int>(cli::S
   return status_of(use(service));
 }
 
-struct JobCommand {
-  cli::Where where;
-  std::string name;
-  bool as_json = false;
-  bool is_following = false;
-};
-
-CLI::App* add_command(CLI::App& app, const char* name, const char* help, cli::Where& where) {
+CLI::App* add_service_command(CLI::App& app, const char* name, const char* help,
+                              cli::Where& where) {
   auto* command = app.add_subcommand(name, help);
   command->add_option("--data-dir", where.data_dir, "Of a service on this machine")
       ->envname("TRAINYARD_DATA_DIR")
@@ -41,11 +36,20 @@ CLI::App* add_command(CLI::App& app, const char* name, const char* help, cli::Wh
   return command;
 }
 
+namespace {
+
+struct JobCommand {
+  cli::Where where;
+  std::string name;
+  bool as_json = false;
+  bool is_following = false;
+};
+
 void add_env(CLI::App& app, const Defaults& defaults, Run& run) {
   auto options = std::make_shared<JobCommand>();
   options->where.data_dir = defaults.data_dir;
-  auto* command = add_command(app, "env", "Print shell lines that point AWS clients at the service",
-                              options->where);
+  auto* command = add_service_command(
+      app, "env", "Print shell lines that point AWS clients at the service", options->where);
   command->add_flag("--json", options->as_json, "As JSON");
   command->footer("eval \"$(trainyard env)\"");
   command->callback([options, &run] {
@@ -60,7 +64,7 @@ void add_env(CLI::App& app, const Defaults& defaults, Run& run) {
 void add_exec(CLI::App& app, const Defaults& defaults, Run& run) {
   auto where = std::make_shared<cli::Where>();
   where->data_dir = defaults.data_dir;
-  auto* command = add_command(
+  auto* command = add_service_command(
       app, "exec", "Run a program for which *.amazonaws.com is the service, also over HTTPS",
       *where);
   command->footer(
@@ -80,8 +84,8 @@ void add_sdk_config(CLI::App& app, const Defaults& defaults, Run& run) {
   };
   auto options = std::make_shared<Options>();
   options->where.data_dir = defaults.data_dir;
-  auto* command =
-      add_command(app, "sdk-config", "Print the SageMaker SDK's defaults file", options->where);
+  auto* command = add_service_command(app, "sdk-config", "Print the SageMaker SDK's defaults file",
+                                      options->where);
   command->add_option("--output", options->file, "Write this file");
   command->add_flag("--force", options->is_forced, "Replace a file that says something else");
   command->footer("trainyard sdk-config --output ~/.config/sagemaker/config.yaml");
@@ -101,7 +105,7 @@ void add_train(CLI::App& app, const Defaults& defaults, Run& run) {
   auto options = std::make_shared<Options>();
   options->where.data_dir = defaults.data_dir;
   auto* command =
-      add_command(app, "train", "Train a script and follow it to its end", options->where);
+      add_service_command(app, "train", "Train a script and follow it to its end", options->where);
   command->add_option("script", options->script, "train.py, or a shell script")->required();
   command->add_option("--framework,--image", options->image, "tensorflow:2.19, or an image URI")
       ->required();
@@ -134,7 +138,8 @@ void add_jobs(CLI::App& app, const Defaults& defaults, Run& run) {
   };
   auto options = std::make_shared<Options>();
   options->where.data_dir = defaults.data_dir;
-  auto* command = add_command(app, "jobs", "List training jobs, newest first", options->where);
+  auto* command =
+      add_service_command(app, "jobs", "List training jobs, newest first", options->where);
   command->add_option("--name", options->name_contains, "Only names that contain this");
   command->add_option("--status", options->status,
                       "Only InProgress, Completed, Failed, Stopping or Stopped ones");
@@ -154,7 +159,7 @@ void add_job_commands(CLI::App& app, const Defaults& defaults, Run& run) {
   auto add = [&](const char* name, const char* help, Use use) {
     auto options = std::make_shared<JobCommand>();
     options->where.data_dir = defaults.data_dir;
-    auto* command = add_command(app, name, help, options->where);
+    auto* command = add_service_command(app, name, help, options->where);
     command->add_option("job", options->name, "Name of the training job")->required();
     command->callback([options, use, &run] {
       run = [options, use] {
@@ -241,6 +246,7 @@ void add_client_commands(CLI::App& app, const Defaults& defaults, Run& run) {
   add_train(app, defaults, run);
   add_jobs(app, defaults, run);
   add_job_commands(app, defaults, run);
+  add_data_commands(app, defaults, run);
   add_environments(app, defaults, run);
   add_store(app, defaults, run);
 }

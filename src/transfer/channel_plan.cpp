@@ -2,6 +2,8 @@
 #include "transfer/channel_plan.hpp"
 
 #include <algorithm>
+#include <queue>
+#include <tuple>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -121,6 +123,29 @@ std::vector<ObjectSummary> take_shard(std::vector<ObjectSummary> objects, size_t
   for (size_t i = host_index; i < objects.size(); i += host_count) {
     shard.push_back(std::move(objects[i]));
   }
+  return shard;
+}
+
+std::vector<ObjectSummary> take_balanced_shard(std::vector<ObjectSummary> objects,
+                                               size_t host_index, size_t host_count) {
+  CHECK(host_index < host_count, "a host is one of the hosts");
+  std::erase_if(objects, [](const ObjectSummary& object) { return is_folder_marker(object.key); });
+  std::sort(objects.begin(), objects.end(), [](const ObjectSummary& a, const ObjectSummary& b) {
+    return a.size != b.size ? a.size > b.size : a.key < b.key;
+  });
+  // What a host has: bytes, then objects, so that empty ones are shared out, too; then its number.
+  using Load = std::tuple<uint64_t, size_t, size_t>;
+  std::priority_queue<Load, std::vector<Load>, std::greater<>> hosts;
+  for (size_t host = 0; host < host_count; ++host) hosts.emplace(0, 0, host);
+  std::vector<ObjectSummary> shard;
+  for (ObjectSummary& object : objects) {
+    auto [bytes, count, host] = hosts.top();
+    hosts.pop();
+    hosts.emplace(bytes + object.size, count + 1, host);
+    if (host == host_index) shard.push_back(std::move(object));
+  }
+  std::sort(shard.begin(), shard.end(),
+            [](const ObjectSummary& a, const ObjectSummary& b) { return a.key < b.key; });
   return shard;
 }
 

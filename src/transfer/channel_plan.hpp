@@ -37,6 +37,12 @@ std::string local_path(std::string_view prefix, std::string_view key);
 std::vector<ObjectSummary> take_shard(std::vector<ObjectSummary> objects, size_t host_index,
                                       size_t host_count);
 
+// The same with about as many bytes for each host, where a job's tag trainyard:sharding=bytes asks
+// for it: the largest objects go first, each to the host that has least so far. Every host finds
+// the same shares; in byte order of the keys, as above.
+std::vector<ObjectSummary> take_balanced_shard(std::vector<ObjectSummary> objects,
+                                               size_t host_index, size_t host_count);
+
 // `objects` is the listing of the prefix. "//" and "/./" in a key are what they are to a file
 // system: one '/'. Collisions and names that a file system cannot hold are `invalid`, with a text
 // that follows "ClientError: Data download failed:".

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transfer/channel_plan.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <algorithm>
 
 namespace trainyard::transfer {
 
@@ -111,6 +114,48 @@ TEST(ChannelPlan, shards_deal_the_sorted_keys_round) {
   EXPECT_EQ(keys(1, 3), "b");
   EXPECT_EQ(keys(2, 3), "c");
   EXPECT_EQ(keys(5, 6), "");
+}
+
+static std::vector<std::string> keys_of(const std::vector<ObjectSummary>& objects) {
+  std::vector<std::string> keys;
+  for (const ObjectSummary& object : objects) keys.push_back(object.key);
+  return keys;
+}
+
+TEST(BalancedShard, each_host_gets_as_many_bytes_and_every_object_is_at_one) {
+  std::vector<ObjectSummary> objects = {{"p/", 0, ""},   {"p/a", 100, ""}, {"p/b", 60, ""},
+                                        {"p/c", 60, ""}, {"p/d", 40, ""},  {"p/e", 0, ""},
+                                        {"p/f", 0, ""},  {"p/g", 40, ""}};
+  auto first = take_balanced_shard(objects, 0, 3);
+  auto second = take_balanced_shard(objects, 1, 3);
+  std::reverse(objects.begin(), objects.end());  // the order of the listing does not matter
+  auto third = take_balanced_shard(objects, 2, 3);
+  EXPECT_EQ(keys_of(first), (std::vector<std::string>{"p/a", "p/e", "p/f"}));
+  EXPECT_EQ(keys_of(second), (std::vector<std::string>{"p/b", "p/d"}));
+  EXPECT_EQ(keys_of(third), (std::vector<std::string>{"p/c", "p/g"}));
+}
+
+TEST(BalancedShard, no_host_has_more_than_a_largest_object_above_another) {
+  std::vector<ObjectSummary> objects;
+  uint64_t seed = 1;
+  for (int i = 0; i < 500; ++i) {
+    seed = seed * 6364136223846793005 + 1442695040888963407;
+    objects.push_back({fmt::format("{:03}", i), seed >> 44, ""});
+  }
+  std::vector<uint64_t> loads;
+  size_t count = 0;
+  for (size_t host = 0; host < 7; ++host) {
+    loads.push_back(0);
+    for (const ObjectSummary& object : take_balanced_shard(objects, host, 7)) {
+      loads.back() += object.size;
+      ++count;
+    }
+  }
+  EXPECT_EQ(count, 500);
+  uint64_t spread =
+      *std::max_element(loads.begin(), loads.end()) - *std::min_element(loads.begin(), loads.end());
+  EXPECT_LE(spread, uint64_t{1} << 20);
+  EXPECT_TRUE(take_balanced_shard({}, 0, 2).empty());
 }
 
 }  // namespace trainyard::transfer

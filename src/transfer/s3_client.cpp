@@ -359,4 +359,9 @@ Result<> S3Client::create_bucket(const std::string& bucket) {
   return {};
 }
 
+Result<http::Answer> S3Client::call(std::string_view method, const S3Uri& target,
+                                    const std::string& query, http::Call call) {
+  return send(method, target, query, std::move(call));
+}
+
 }  // namespace trainyard::transfer

@@ -83,6 +83,10 @@ class S3Client {
 
   Result<> create_bucket(const std::string& bucket);  // one that exists is fine
 
+  // Any other call of S3's API: signed, and repeated while that may help.
+  Result<http::Answer> call(std::string_view method, const S3Uri& target, const std::string& query,
+                            http::Call call);
+
  private:
   friend class ObjectWriter;
   struct Page {
