@@ -39,7 +39,8 @@ std::vector<transfer::ObjectSummary> share_of(const Context& context, const Chan
                                               std::vector<transfer::ObjectSummary> objects) {
   if (channel.distribution != Distribution::sharded_by_key) return objects;
   const protocol::Assignment& job = context.assignment;
-  return transfer::take_shard(std::move(objects), host_index(job), job.hosts.size());
+  auto take = job.is_sharded_by_bytes ? transfer::take_balanced_shard : transfer::take_shard;
+  return take(std::move(objects), host_index(job), job.hosts.size());
 }
 
 Result<ChannelObjects> find_listed(const Context& context, const Channel& channel, bool is_dealt) {

@@ -4,9 +4,11 @@
 #include "agent/channel_objects.hpp"
 #include "agent/feeds.hpp"
 #include "agent/meter.hpp"
+#include "agent/record_check.hpp"
 #include "agent/stages.hpp"
 #include "base/text.hpp"
 #include "transfer/host_cache.hpp"
+#include "transfer/record_watch.hpp"
 
 namespace trainyard::agent {
 
@@ -50,30 +52,23 @@ Result<> check_permission(const Context& context, const transfer::S3Access& acce
                            [](std::string_view) { return Result<>(); });
 }
 
-struct Moved {
-  uint64_t downloaded = 0;
-  uint64_t cached = 0;  // bytes that the host's cache had
-};
-
-// Puts the objects at their paths, from the host's cache or over the network.
-Result<Moved> bring(const Context& context, const Channel& channel,
-                    const transfer::S3Access& access, const std::vector<transfer::Fetch>& wanted) {
+transfer::HostCache cache_of(const Context& context) {
   const protocol::HostSettings& host = context.assignment.host_settings;
-  bool has_cache = !host.cache_dir.empty();
-  auto limit = has_cache ? static_cast<uint64_t>(host.cache_limit_bytes) : 0;
-  transfer::HostCache cache(host.cache_dir, limit);
-  auto missing = TRY(cache.link(access, wanted));
-  if (missing.empty() && !wanted.empty()) TRY(check_permission(context, access, wanted.front()));
-  Moved moved;
-  moved.downloaded = bytes_of(missing);
-  moved.cached = bytes_of(wanted) - moved.downloaded;
+  auto limit = host.cache_dir.empty() ? 0 : static_cast<uint64_t>(host.cache_limit_bytes);
+  return {host.cache_dir, limit};
+}
+
+Result<> fetch(const Context& context, const Channel& channel, const transfer::S3Access& access,
+               const std::vector<transfer::Fetch>& missing) {
   Meter meter(context, fmt::format("Downloading input data, channel {}", channel.name),
-              moved.downloaded);
+              bytes_of(missing));
+  transfer::RecordWatch records;
   transfer::FetchOptions options;
   options.on_bytes = [&](uint64_t bytes) { meter.add(bytes); };
+  options.observe = [&](const transfer::Fetch& fetch) { return records.observe(fetch); };
+  options.on_file = [&](const transfer::Fetch& fetch) { records.keep(fetch); };
   options.what = "channel " + channel.name;
-  TRY(cache.fetch(access, missing, options, context.stop));
-  return moved;
+  return cache_of(context).fetch(access, missing, options, context.stop);
 }
 
 Result<> show(const Context& context, const Channel& channel, ChannelFolder& folder) {
@@ -87,33 +82,77 @@ Result<> show(const Context& context, const Channel& channel, ChannelFolder& fol
   return folder.copy_to_ml(context.stop);
 }
 
-Result<> provide_files(const Context& context, const Channel& channel) {
+bool may_be_lazy(const Context& context, const Channel& channel) {
+  return channel.input_mode == InputMode::fast_file &&
+         context.isolation == sandbox::Isolation::sandbox;
+}
+
+// Replaces the view by one whose bytes come on first read; false, and no view, where this host
+// cannot and they have to be downloaded.
+Result<bool> provide_lazily(const Context& context, const Channel& channel,
+                            const ChannelObjects& objects) {
+  auto started = start_lazy(context, channel, objects);
+  if (started) return true;
+  Code code = started.error().code;
+  if (code != Code::unavailable && code != Code::exhausted) return Failure(started.error());
+  context.say(fmt::format("Note: channel {} is downloaded before the start: {}", channel.name,
+                          started.error().message));
+  return false;
+}
+
+std::string how_it_came(uint64_t downloaded, uint64_t cached, bool is_in_place) {
+  std::string how = downloaded == 0 && is_in_place ? "in place, no byte moved"
+                                                   : format_bytes(downloaded) + " downloaded";
+  return cached == 0 ? how : how + ", " + format_bytes(cached) + " from this host's cache";
+}
+
+// What this host has is linked into the view.
+struct Wanted {
+  std::vector<transfer::Fetch> elsewhere;  // not a file of this host's store
+  std::vector<transfer::Fetch> missing;    // nor in the host's cache
+};
+
+Result<Wanted> link_what_is_here(const Context& context, const ChannelObjects& objects,
+                                 const fs::path& view) {
+  TRY(make_directories(view));
+  Wanted wanted;
+  wanted.elsewhere = TRY(link_objects(objects, view));
+  wanted.missing = TRY(cache_of(context).link(objects.access, wanted.elsewhere));
+  if (wanted.missing.empty() && !wanted.elsewhere.empty()) {
+    TRY(check_permission(context, objects.access, wanted.elsewhere.front()));
+  }
+  return wanted;
+}
+
+Result<> provide_files(Context& context, const Channel& channel) {
   auto objects = TRY(find_objects(context, channel, true));
   const transfer::ChannelPlan& plan = objects.plan;
   for (const std::string& warning : plan.warnings) context.say("WARNING: " + warning);
   ChannelFolder folder(context, channel.name);
-  TRY(make_directories(folder.view()));
-  auto missing = TRY(link_objects(objects, folder.view()));
-  Moved moved = TRY(bring(context, channel, objects.access, missing));
-  TRY(show(context, channel, folder));
-  std::string how = "in place, no byte moved";
-  if (moved.downloaded > 0 || !folder.is_shown_from_view()) {
-    how = format_bytes(moved.downloaded) + " downloaded";
+  Wanted wanted = TRY(link_what_is_here(context, objects, folder.view()));
+  if (!wanted.missing.empty() && may_be_lazy(context, channel)) {
+    if (TRY(provide_lazily(context, channel, objects))) return {};
+    wanted = TRY(link_what_is_here(context, objects, folder.view()));
   }
-  if (moved.cached > 0) how += ", " + format_bytes(moved.cached) + " from this host's cache";
+  TRY(fetch(context, channel, objects.access, wanted.missing));
+  TRY(check_records(context, channel, objects));
+  TRY(show(context, channel, folder));
+  uint64_t downloaded = bytes_of(wanted.missing);
+  uint64_t cached = bytes_of(wanted.elsewhere) - downloaded;
   context.say(fmt::format("Channel {}: {} files, {} from {} ({})", channel.name, plan.files.size(),
-                          format_bytes(plan.total_bytes), channel.s3_uri, how));
+                          format_bytes(plan.total_bytes), channel.s3_uri,
+                          how_it_came(downloaded, cached, folder.is_shown_from_view())));
   return {};
 }
 
-Result<> provide(const Context& context, const Channel& channel) {
+Result<> provide(Context& context, const Channel& channel) {
   bool is_pipe = channel.input_mode == InputMode::pipe;
   return is_pipe ? start_pipe(context, channel) : provide_files(context, channel);
 }
 
 }  // namespace
 
-Result<> provide_channels(const Context& context) {
+Result<> provide_channels(Context& context) {
   for (const Channel& channel : context.assignment.channels) {
     auto done = provide(context, channel);
     if (done) continue;

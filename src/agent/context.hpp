@@ -12,6 +12,7 @@
 #include "environments/builder.hpp"
 #include "protocol/assignment.hpp"
 #include "sandbox/sandbox.hpp"
+#include "transfer/record_check.hpp"
 #include "transfer/s3_client.hpp"
 
 namespace trainyard::agent {
@@ -34,7 +35,8 @@ struct Context {
   environments::Environment environment{};
   fs::path layer{};  // the job's own virtual environment
   bool is_stopped_by_time = false;
-  std::string diagnosis{};                        // of a script that failed, for people
+  std::vector<transfer::NamedFile> unchecked_records{};  // see record_check.hpp
+  std::string diagnosis{};                               // of a script that failed, for people
   std::atomic<bool> is_interrupted = false;       // the instance is taken away; set before `stop`
   std::shared_ptr<Checkpoints> checkpoints = {};  // null: the job has no CheckpointConfig
 

@@ -5,35 +5,59 @@
 #include <mutex>
 
 #include "agent/channel_folder.hpp"
+#include "base/log.hpp"
+#include "hydrate/hydrate.hpp"
 #include "pipe/pipe.hpp"
 
 namespace trainyard::agent {
 
 namespace {
 
-std::optional<Error> pipe_error(const Context& context, const Channel& channel) {
-  fs::path state = ChannelFolder(context, channel.name).feed();
-  auto error = pipe::first_error(state);
-  if (error) return client_error("Data download failed:" + *error).value();
-  if (pipe::find(state)) return std::nullopt;
+Error download_error(const std::string& text) {
+  return client_error("Data download failed:" + text).value();
+}
+
+std::optional<Error> lost(const Channel& channel) {
   return Error{Code::internal,
                fmt::format("the process that feeds channel {} was lost", channel.name)};
+}
+
+std::optional<Error> error_of(const Channel& channel, const fs::path& state) {
+  std::error_code error;
+  if (channel.input_mode == InputMode::pipe) {
+    if (auto text = pipe::first_error(state)) return download_error(*text);
+    return pipe::find(state) ? std::nullopt : lost(channel);
+  }
+  bool is_lazy = channel.input_mode == InputMode::fast_file && fs::exists(state, error);
+  return is_lazy && !hydrate::find(state) ? lost(channel) : std::nullopt;
 }
 
 }  // namespace
 
 std::optional<Error> feed_error(const Context& context) {
   for (const Channel& channel : context.assignment.channels) {
-    if (channel.input_mode != InputMode::pipe) continue;
-    if (auto error = pipe_error(context, channel)) return error;
+    auto error = error_of(channel, ChannelFolder(context, channel.name).feed());
+    if (error) return error;
   }
   return std::nullopt;
 }
 
-void stop_feeds(const Context& context) {
+std::optional<Error> read_error(const Context& context) {
   for (const Channel& channel : context.assignment.channels) {
-    if (channel.input_mode != InputMode::pipe) continue;
-    pipe::stop(ChannelFolder(context, channel.name).feed());
+    auto error = hydrate::first_error(ChannelFolder(context, channel.name).feed());
+    if (error) return download_error(error->text());
+  }
+  return std::nullopt;
+}
+
+void stop_feeds(const fs::path& instance_folder) {
+  std::error_code error;
+  for (const auto& channel : fs::directory_iterator(instance_folder / "channels", error)) {
+    fs::path state = channel.path() / "feed";
+    if (!fs::exists(state, error)) continue;
+    pipe::stop(state);
+    auto stopped = hydrate::stop(state);
+    if (!stopped) log::warn("a feed does not end", {{"why", stopped.error().message}});
   }
 }
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Channels that a process feeds while the script runs: Pipe (pipe/). The processes outlive this
-// agent, as the script does; when one of them fails or is lost the job fails, whatever the script
-// says, for it may have seen an end of data that was none.
+// Channels that a process feeds while the script runs: Pipe (pipe/), and FastFile where the bytes
+// are not on this host (hydrate/). The processes outlive this agent, as the script does; when one
+// is lost the job fails, whatever the script says: it may have seen an end of data that was none.
 #pragma once
 
 #include <optional>
 #include <stop_token>
 #include <thread>
 
+#include "agent/channel_objects.hpp"
 #include "agent/context.hpp"
 
 namespace trainyard::agent {
@@ -15,11 +16,18 @@ namespace trainyard::agent {
 // pipes.cpp: /opt/ml/input/data/<channel>_<epoch>, fed until stop_feeds().
 Result<> start_pipe(const Context& context, const Channel& channel);
 
-// What went wrong with the feeds; nullopt: all are well.
+// lazy.cpp: the channel's view is made of files whose bytes come on first read. `exhausted` or
+// `unavailable` where this host cannot; then nothing of it is left.
+Result<> start_lazy(const Context& context, const Channel& channel, const ChannelObjects& objects);
+
+// What the script cannot go on with; nullopt: all feeds are well.
 std::optional<Error> feed_error(const Context& context);
 
-// Ends the processes; none is fine.
-void stop_feeds(const Context& context);
+// A read of a FastFile channel that failed with EIO, for the FailureReason of a script that failed.
+std::optional<Error> read_error(const Context& context);
+
+// Ends the processes that feed channels of the instance with this folder; none is fine.
+void stop_feeds(const fs::path& instance_folder);
 
 // Looks after the feeds while the script runs.
 class FeedWatch {

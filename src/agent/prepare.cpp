@@ -106,7 +106,7 @@ Result<> prepare(Context& context) {
   if (auto setup = sandbox::find_supervisor(context.folder / "setup.pid")) {
     sandbox::kill_tree(*setup);
   }
-  stop_feeds(context);
+  stop_feeds(context.folder);
   TRY(remove_tree(context.ml));
   for (const char* name :
        {"code", "model", "input/config", "input/data", "output/data", "checkpoints"}) {

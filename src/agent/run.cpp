@@ -8,6 +8,7 @@
 #include "agent/failure.hpp"
 #include "agent/feeds.hpp"
 #include "agent/plan.hpp"
+#include "agent/record_check.hpp"
 #include "agent/saved_model.hpp"
 #include "agent/script.hpp"
 #include "agent/stages.hpp"
@@ -80,6 +81,29 @@ Result<> sync_checkpoints(const Context& context, const Result<ChildEnd>& ended)
   return client_error("Checkpoint upload failed:" + synced.error().message);
 }
 
+// What the end of the script means for the job.
+Result<int> conclude(Context& context, const Plan& plan, Result<ChildEnd> ended,
+                     std::optional<Error> lost_data) {
+  auto synced = sync_checkpoints(context, ended);
+  ChildEnd end = TRY(std::move(ended));
+  context.is_stopped_by_time = end.is_time_over;
+  if (lost_data) return Failure(*std::move(lost_data));
+  bool is_failure = end.exit_code != 0 && !end.is_stopped && !end.is_time_over;
+  if (!is_failure) {
+    TRY(std::move(synced));
+    if (end.exit_code == 0 && plan.is_script_mode) {
+      warn_of_missing_model(context);
+      context.say("Reporting training SUCCESS");
+      write_output(context, "success", "");
+    }
+    return 0;
+  }
+  std::string reason = failure_reason(context, plan, end.exit_code);
+  // The script's own words are in its log; why its data did not come is what to know first.
+  if (auto unread = read_error(context)) return Failure(*std::move(unread));
+  return Failure(Error{Code::invalid, std::move(reason)});
+}
+
 }  // namespace
 
 Result<int> run_script(Context& context) {
@@ -94,27 +118,15 @@ Result<int> run_script(Context& context) {
     TRY(context.journal.add(protocol::EventKind::training));
   }
   FeedWatch feeds(context);
+  RecordPatrol patrol(context);
   ChildPlan child{"run", plan.command, plan.variables, deadline_of(context), feeds.failed()};
   if (context.checkpoints) context.checkpoints->start();
   auto ended = run_child(context, child);
-  // Before they are told to end.
+  // Before they are told to end; what follows may still read the channels.
   auto lost_data = feed_error(context);
-  stop_feeds(context);
-  auto synced = sync_checkpoints(context, ended);
-  ChildEnd end = TRY(std::move(ended));
-  context.is_stopped_by_time = end.is_time_over;
-  if (lost_data) return Failure(std::move(*lost_data));
-  bool is_failure = end.exit_code != 0 && !end.is_stopped && !end.is_time_over;
-  if (!is_failure) {
-    TRY(std::move(synced));
-    if (end.exit_code == 0 && plan.is_script_mode) {
-      warn_of_missing_model(context);
-      context.say("Reporting training SUCCESS");
-      write_output(context, "success", "");
-    }
-    return 0;
-  }
-  return Failure(Error{Code::invalid, failure_reason(context, plan, end.exit_code)});
+  auto outcome = conclude(context, plan, std::move(ended), std::move(lost_data));
+  stop_feeds(context.folder);
+  return outcome;
 }
 
 }  // namespace trainyard::agent

@@ -19,7 +19,7 @@ Result<> look_up_recipe(Context& context);
 Result<> make_environment(Context& context);
 
 // channels.cpp: the input channels, each by its mode.
-Result<> provide_channels(const Context& context);
+Result<> provide_channels(Context& context);
 
 // download.cpp: channels and the source archive.
 Result<> download(Context& context);

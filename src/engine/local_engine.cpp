@@ -48,6 +48,17 @@ void await_end(const ProcessId& process, std::chrono::milliseconds limit) {
   ::poll(&watched, 1, static_cast<int>(limit.count()));
 }
 
+// Processes that feed the instance's channels outlive their agent; they know what to take down.
+Result<> stop_feeds(const fs::path& program, const fs::path& folder) {
+  std::error_code error;
+  if (!fs::exists(folder / "channels", error)) return {};
+  Command command;
+  command.arguments = {program.string(), "stop-feeds", folder.string()};
+  Ended ended = TRY(run(command));
+  if (ended.exit_code == 0) return {};
+  return fail(Code::internal, "stopping the feeds of {}: {}", folder.string(), ended.output);
+}
+
 }  // namespace
 
 Result<Handle> LocalEngine::start(const protocol::Assignment& assignment) {
@@ -96,6 +107,7 @@ Result<> LocalEngine::remove(const Handle& handle) {
       await_end(*supervisor, std::chrono::seconds(5));
     }
   }
+  TRY(stop_feeds(options_.program, folder));
   TRY(remove_tree(folder));
   // The folders of attempt and job go with their last instance.
   std::error_code ignored;

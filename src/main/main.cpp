@@ -5,6 +5,7 @@
 #include <map>
 
 #include "agent/agent.hpp"
+#include "agent/feeds.hpp"
 #include "fuse/fuse_front.hpp"
 #include "hydrate/daemon.hpp"
 #include "main/client_commands.hpp"
@@ -126,6 +127,15 @@ void add_internal(CLI::App& app, Run& run) {
   feed->group("");
   feed->callback(
       [file, &run] { run = [file] { return status_of(trainyard::pipe::feed(*file)); }; });
+  auto* stop_feeds = app.add_subcommand("stop-feeds", "End what feeds an instance's channels");
+  stop_feeds->add_option("folder", *file)->required();
+  stop_feeds->group("");
+  stop_feeds->callback([file, &run] {
+    run = [file] {
+      trainyard::agent::stop_feeds(*file);
+      return 0;
+    };
+  });
   auto* supervise = app.add_subcommand("supervise", "Run a job's processes");
   supervise->add_option("file", *file)->required();
   supervise->group("");

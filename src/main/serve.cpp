@@ -128,6 +128,8 @@ engine::LocalEngineOptions engine_options(const ServeOptions& options, const fs:
   engine.host.uv = options.uv;
   engine.host.cache_dir = (data_dir / "cache").string();
   engine.host.cache_limit_bytes = options.cache_gib << 30;
+  engine.host.record_policy = protocol::parse_record_policy(options.broken_records)
+                                  .value_or(protocol::RecordPolicy::report);
   engine.host.isolation = options.isolation;
   engine.host.memory_limit_bytes = options.job_memory_mib << 20;
   engine.host.stop_grace_seconds = options.stop_grace_seconds;

@@ -22,6 +22,7 @@ struct ServeOptions {
   int64_t job_cpus = 0;            // 0: no limit
   int64_t stop_grace_seconds = 120;
   int64_t cache_gib = 100;
+  std::string broken_records = "report";  // protocol::RecordPolicy
   int64_t store_quota = 0;  // bytes; 0: no limit
   std::string environments_file;
   std::string environments_dir;   // empty: <data dir>/environments

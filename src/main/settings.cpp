@@ -105,6 +105,10 @@ std::vector<Setting> settings_of(ServeOptions& options) {
                               "with QuotaExceeded; 0: no limit"),
       number_setting<int64_t>("cache-gib", options.cache_gib, 0, int64_t{1} << 30,
                               "Of objects from elsewhere, kept for further jobs; 0: none is kept"),
+      choice_setting("broken-records", options.broken_records,
+                     {"report", "fail", "skip-object", "ignore"},
+                     "In TFRecord files of channels: said in the job's log, or the job fails, or "
+                     "the file is left out; a job's tag trainyard:records wins"),
       text_setting("environments", options.environments_file,
                    "TOML file of the managed environments"),
       text_setting("environments-dir", options.environments_dir,

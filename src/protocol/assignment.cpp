@@ -2,10 +2,14 @@
 #include "protocol/assignment.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace trainyard::protocol {
 
 namespace {
+
+constexpr std::array<std::string_view, 4> kRecordPolicies = {"report", "fail", "skip-object",
+                                                             "ignore"};
 
 // [["epochs","3"],…]: a JSON object would lose the order on its way through other tools.
 json::array to_json(const StringPairs& pairs) {
@@ -51,6 +55,7 @@ json::object to_json(const HostSettings& host) {
           {"uv", host.uv},
           {"cache_dir", host.cache_dir},
           {"cache_limit_bytes", host.cache_limit_bytes},
+          {"record_policy", name(host.record_policy)},
           {"isolation", host.isolation},
           {"memory_limit_bytes", host.memory_limit_bytes},
           {"cpu_limit", host.cpu_limit},
@@ -168,6 +173,9 @@ Result<HostSettings> parse_host(const json::object& document) {
   host.uv = TRY(json::get_string(document, "uv"));
   host.cache_dir = json::find_string(document, "cache_dir").value_or("");
   host.cache_limit_bytes = json::find_integer(document, "cache_limit_bytes").value_or(0);
+  host.record_policy =
+      parse_record_policy(json::find_string(document, "record_policy").value_or(""))
+          .value_or(RecordPolicy::report);
   host.isolation = TRY(json::get_string(document, "isolation"));
   host.memory_limit_bytes = TRY(json::get_integer(document, "memory_limit_bytes"));
   host.stop_grace_seconds = TRY(json::get_integer(document, "stop_grace_seconds"));
@@ -178,6 +186,16 @@ Result<HostSettings> parse_host(const json::object& document) {
 }
 
 }  // namespace
+
+std::string_view name(RecordPolicy policy) {
+  return kRecordPolicies[static_cast<size_t>(policy)];
+}
+
+std::optional<RecordPolicy> parse_record_policy(std::string_view name) {
+  auto found = std::find(kRecordPolicies.begin(), kRecordPolicies.end(), name);
+  if (found == kRecordPolicies.end()) return std::nullopt;
+  return static_cast<RecordPolicy>(found - kRecordPolicies.begin());
+}
 
 json::object to_json(const Assignment& assignment) {
   json::array channels;
@@ -203,8 +221,10 @@ json::object to_json(const Assignment& assignment) {
                         {"is_network_isolated", assignment.is_network_isolated},
                         {"notices", json::to_array(assignment.notices)},
                         {"created_ms", assignment.created_ms},
+                        {"is_sharded_by_bytes", assignment.is_sharded_by_bytes},
                         {"server", to_json(assignment.server)},
                         {"host_settings", to_json(assignment.host_settings)}};
+  if (assignment.record_policy) document["record_policy"] = name(*assignment.record_policy);
   if (assignment.checkpoint) {
     document["checkpoint"] = json::object{{"s3_uri", assignment.checkpoint->s3_uri},
                                           {"local_path", assignment.checkpoint->local_path}};
@@ -267,6 +287,9 @@ Result<Assignment> parse_assignment(const json::object& document) {
   assignment.instance_groups = TRY(parse_groups(document));
   assignment.notices = json::find_texts(document, "notices").value_or(std::vector<std::string>());
   assignment.created_ms = TRY(json::get_integer(document, "created_ms"));
+  assignment.record_policy =
+      parse_record_policy(json::find_string(document, "record_policy").value_or(""));
+  assignment.is_sharded_by_bytes = json::find_bool(document, "is_sharded_by_bytes").value_or(false);
   assignment.server = TRY(parse_server(*TRY(get_object(document, "server"))));
   assignment.host_settings = TRY(parse_host(*TRY(get_object(document, "host_settings"))));
   return assignment;

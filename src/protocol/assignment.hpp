@@ -29,17 +29,23 @@ struct ServerAccess {
   std::vector<RemoteS3> remotes;  // where buckets live that the server does not hold
 };
 
+// What broken TFRecords in a channel mean for a job: its tag trainyard:records.
+enum class RecordPolicy { report, fail, skip_object, ignore };
+std::string_view name(RecordPolicy policy);  // "report", "fail", "skip-object", "ignore"
+std::optional<RecordPolicy> parse_record_policy(std::string_view name);
+
 // Where the host keeps things, and how jobs are walled off. Engines fill it in.
 struct HostSettings {
-  std::string job_dir;               // this instance's own folder, made by the engine
-  std::string environments_dir;      // built environments, shared by all jobs of the host
-  std::string environments_file;     // environments.toml
-  std::string uv;                    // program; empty: look on PATH and beside the binary
-  std::string cache_dir;             // of objects that jobs share; empty: none
-  int64_t cache_limit_bytes = 0;     // of what no job uses
-  std::string isolation = "auto";    // auto, sandbox, process
-  int64_t memory_limit_bytes = 0;    // 0: none
-  double cpu_limit = 0;              // cores; 0: none
+  std::string job_dir;            // this instance's own folder, made by the engine
+  std::string environments_dir;   // built environments, shared by all jobs of the host
+  std::string environments_file;  // environments.toml
+  std::string uv;                 // program; empty: look on PATH and beside the binary
+  std::string cache_dir;          // of objects that jobs share; empty: none
+  int64_t cache_limit_bytes = 0;  // of what no job uses
+  RecordPolicy record_policy = RecordPolicy::report;  // of jobs that ask for none
+  std::string isolation = "auto";                     // auto, sandbox, process
+  int64_t memory_limit_bytes = 0;                     // 0: none
+  double cpu_limit = 0;                               // cores; 0: none
   int64_t stop_grace_seconds = 120;  // between SIGTERM and SIGKILL (contract.md J.3)
 };
 
@@ -75,6 +81,8 @@ struct Assignment {
   std::optional<CheckpointTarget> checkpoint;
   int64_t max_runtime_seconds = 86400;
   bool is_network_isolated = false;
+  std::optional<RecordPolicy> record_policy;  // nullopt: the host's
+  bool is_sharded_by_bytes = false;  // tag trainyard:sharding: ShardedByS3Key deals out bytes
   std::vector<std::string> notices;  // sentences for the job's log: what has no effect here
   int64_t created_ms = 0;            // creation of the job; names the log stream
   ServerAccess server;

@@ -60,9 +60,9 @@ struct FetchOptions {
 };
 
 // Fetches all of them, which are in one bucket; the first error that does not go away ends the rest
-// and names the object and the byte reached. A file is whole or absent; what came of others stays beside them as ".part-…"
-// and is gone on from by the next call for the same version of the object. `exhausted` before the
-// first byte when the disk has too little space.
+// and names the object and the byte reached. A file is whole or absent; what came of others stays
+// beside them as ".part-…" and is gone on from by the next call for the same version of the object.
+// `exhausted` before the first byte when the disk has too little space.
 Result<> fetch_all(const S3Access& access, std::span<const Fetch> fetches,
                    const FetchOptions& options, std::stop_token stop = {});
 

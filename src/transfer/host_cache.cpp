@@ -59,7 +59,9 @@ bool evict(const Entry& entry) {
 // A new name for the entry; its time of use becomes now.
 bool take(const fs::path& entry, const Fetch& object) {
   if (::link(entry.c_str(), object.path.c_str()) != 0) return false;
-  ::utimensat(AT_FDCWD, entry.c_str(), nullptr, 0);
+  // Reading does not always set it; the time of change is a part of what is known of the bytes.
+  const timespec times[2] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
+  ::utimensat(AT_FDCWD, entry.c_str(), times, 0);
   struct stat info {};
   bool is_it =
       ::stat(object.path.c_str(), &info) == 0 && static_cast<uint64_t>(info.st_size) == object.size;

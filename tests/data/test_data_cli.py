@@ -16,25 +16,10 @@ import zlib
 import pytest
 from boto3.s3.transfer import TransferConfig
 from conftest import PROGRAM, ROOT
+from tfrecords import masked_crc32c, record
 
 TAXI = pathlib.Path(os.environ.get("TAXI_DATA", ROOT.parent / "shared/data/chicago-taxi"))
 PART = 16 << 20
-
-
-def crc32c(data):
-    """Masked, as TensorFlow writes it."""
-    value = 0xffffffff
-    for byte in data:
-        value ^= byte
-        for _ in range(8):
-            value = value >> 1 ^ (0x82f63b78 if value & 1 else 0)
-    value ^= 0xffffffff
-    return ((value >> 15 | value << 17) + 0xa282ead8) & 0xffffffff
-
-
-def record(data):
-    length = struct.pack("<Q", len(data))
-    return length + struct.pack("<I", crc32c(length)) + data + struct.pack("<I", crc32c(data))
 
 
 def field(number, data):
@@ -398,7 +383,7 @@ def test_inspect_of_nothing_says_so(data, bucket):
 
 def test_a_record_that_claims_all_memory_does_no_harm(data, s3, bucket):
     length = struct.pack("<Q", 1 << 60)
-    s3.put_object(Bucket=bucket, Key="set/huge", Body=record(b"x") + length + struct.pack("<I", crc32c(length)) + b"y")
+    s3.put_object(Bucket=bucket, Key="set/huge", Body=record(b"x") + length + masked_crc32c(length) + b"y")
     assert "record 1, at byte 17: the file ends within its data" in data("inspect", f"s3://{bucket}/set", status=1)
 
 

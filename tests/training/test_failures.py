@@ -5,12 +5,12 @@ doc/failures.md shows them with what the service answered; ACCEPT=1 writes it an
 import gzip
 import os
 import re
-import struct
 import subprocess
 import textwrap
 
 import pytest
 from conftest import PLAIN_ARGUMENTS, PROGRAM, ROOT, TENSORFLOW_ARGUMENTS, Jobs, Service
+from tfrecords import record
 
 DOCUMENT = ROOT / "doc/failures.md"
 TENSORFLOW = "763104351884.dkr.ecr.us-west-2.amazonaws.com/tensorflow-training:2.19-cpu-py312"
@@ -63,21 +63,6 @@ SCRIPTS = {
         """, "DataLossError: s3://{bucket}/records/b.tfrecord.gz: record 2, at byte {offset}: its data do not match "
              "their checksum (train.py:3", {"channels": ("train",), "image": TENSORFLOW}),
 }
-
-
-def masked_crc32c(data):
-    crc = 0xffffffff
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82f63b78 if crc & 1 else 0)
-    crc ^= 0xffffffff
-    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xa282ead8) & 0xffffffff)
-
-
-def record(data):
-    length = struct.pack("<Q", len(data))
-    return length + masked_crc32c(length) + data + masked_crc32c(data)
 
 
 def broken_records():

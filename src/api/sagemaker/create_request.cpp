@@ -5,6 +5,7 @@
 #include <array>
 #include <set>
 
+#include "api/sagemaker/job_tags.hpp"
 #include "base/text.hpp"
 #include "model/s3_uri.hpp"
 
@@ -292,7 +293,7 @@ std::optional<aws::Fault> check_tag_keys(const json::array& tags) {
 
 std::optional<aws::Fault> check_rules(const json::object& request) {
   for (auto* rule : {check_time_limits, check_resources, check_profiler, check_algorithm,
-                     check_tags, check_places, check_channel_groups}) {
+                     check_tags, check_job_tags, check_places, check_channel_groups}) {
     if (auto fault = rule(request)) return fault;
   }
   std::string mode =
@@ -355,6 +356,7 @@ protocol::Assignment to_assignment(const json::object& request) {
           .value_or(86400);
   assignment.is_network_isolated =
       json::find_bool(request, "EnableNetworkIsolation").value_or(false);
+  apply_job_tags(request, assignment);
   return assignment;
 }
 
