@@ -23,7 +23,7 @@ Result<> start_lazy(const Context& context, const Channel& channel, const Channe
 // What the script cannot go on with; nullopt: all feeds are well.
 std::optional<Error> feed_error(const Context& context);
 
-// A read of a FastFile channel that failed with EIO, for the FailureReason of a script that failed.
+// A read of a FastFile channel that failed with EIO, or bytes that turned out to be wrong.
 std::optional<Error> read_error(const Context& context);
 
 // Ends the processes that feed channels of the instance with this folder; none is fine.

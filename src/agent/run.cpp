@@ -88,6 +88,10 @@ Result<int> conclude(Context& context, const Plan& plan, Result<ChildEnd> ended,
   ChildEnd end = TRY(std::move(ended));
   context.is_stopped_by_time = end.is_time_over;
   if (lost_data) return Failure(*std::move(lost_data));
+  // Also of a script that went on without them.
+  if (auto unread = read_error(context); unread && !end.is_stopped && !end.is_time_over) {
+    return Failure(*std::move(unread));
+  }
   bool is_failure = end.exit_code != 0 && !end.is_stopped && !end.is_time_over;
   if (!is_failure) {
     TRY(std::move(synced));
@@ -98,10 +102,7 @@ Result<int> conclude(Context& context, const Plan& plan, Result<ChildEnd> ended,
     }
     return 0;
   }
-  std::string reason = failure_reason(context, plan, end.exit_code);
-  // The script's own words are in its log; why its data did not come is what to know first.
-  if (auto unread = read_error(context)) return Failure(*std::move(unread));
-  return Failure(Error{Code::invalid, std::move(reason)});
+  return Failure(Error{Code::invalid, failure_reason(context, plan, end.exit_code)});
 }
 
 }  // namespace

@@ -83,6 +83,10 @@ bool ChunkMap::is_whole(uint32_t file) const {
   return true;
 }
 
+bool ChunkMap::is_to_be_checked(uint32_t file) const {
+  return status(file) == FileStatus::lazy && is_whole(file);
+}
+
 uint64_t ChunkMap::covered_until(uint32_t file, uint64_t offset, uint64_t length) const {
   uint64_t size = sizes_[file];
   if (offset >= size) return offset + std::min(length, UINT64_MAX - offset);

@@ -34,6 +34,10 @@ class ChunkMap {
   bool is_present(uint32_t file, uint64_t chunk) const;
   void set_present(uint32_t file, uint64_t chunk);
   bool is_whole(uint32_t file) const;  // all chunks are present
+  // All of its bytes came, and nobody has compared them with the object's checksum yet. Until that
+  // is done no read of the file is answered: a script that reads a whole file never sees wrong
+  // bytes of it.
+  bool is_to_be_checked(uint32_t file) const;
   // Whether the bytes are all there; those behind the end of the file count as there.
   bool covers(uint32_t file, uint64_t offset, uint64_t length) const;
   // Up to where they are there without a gap: `offset` where the first is missing.

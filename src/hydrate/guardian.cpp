@@ -127,7 +127,8 @@ void Guardian::take(const Read& read) {
   FileStatus status = map_.status(read.file);
   if (status == FileStatus::failed) return front_.answer(read, EIO);
   bool is_there =
-      status == FileStatus::complete || map_.covers(read.file, read.offset, read.length);
+      status == FileStatus::complete || read.offset >= map_.size_bytes(read.file) ||
+      (map_.covers(read.file, read.offset, read.length) && !map_.is_to_be_checked(read.file));
   if (is_there) return front_.answer(read, 0);
   if (is_broken_) return front_.answer(read, EIO);
   waiting_.push_back({read, read.offset, false, map_.gained(read.file), Steady::now()});
@@ -139,7 +140,7 @@ bool Guardian::is_there(Waiting& waiting) const {
   if (read.offset >= size) return true;
   uint64_t end = read.offset + std::min(read.length, size - read.offset);
   waiting.reached = map_.covered_until(read.file, waiting.reached, end - waiting.reached);
-  return waiting.reached == end;
+  return waiting.reached == end && !map_.is_to_be_checked(read.file);
 }
 
 void Guardian::answer_if(const std::function<int(Waiting&)>& error_of) {

@@ -201,6 +201,10 @@ bool Hydrator::take_demands() {
     if (count == 0) return false;
     if (count < 0) return errno == EAGAIN || errno == EINTR;
     if (map_.covers(demand.file, demand.offset, demand.length)) {
+      // One that the hydrator before had no time to compare.
+      if (map_.is_to_be_checked(demand.file)) {
+        schedule_.change([&](Schedule& schedule) { schedule.demand_check(demand.file); });
+      }
       tell(Note::Kind::filled, demand.file);
       continue;
     }

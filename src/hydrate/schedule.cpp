@@ -135,7 +135,24 @@ std::optional<Work> Schedule::next_idle(int worker) {
   return std::nullopt;
 }
 
+void Schedule::demand_check(uint32_t file) {
+  checks_.insert(file);
+}
+
+// A file that is being streamed is compared at the end of its streams.
+std::optional<Work> Schedule::next_check(int worker) {
+  while (!checks_.empty()) {
+    uint32_t file = checks_.extract(checks_.begin()).value();
+    if (is_streamed(file) || !map_.is_to_be_checked(file)) continue;
+    uint64_t count = map_.chunk_count(file);
+    streams_[worker] = {file, count, count, true};
+    return Work{file, count, count};
+  }
+  return std::nullopt;
+}
+
 std::optional<Work> Schedule::next(int worker) {
+  if (auto check = next_check(worker)) return check;
   auto work = next_demanded(worker);
   return work ? work : next_idle(worker);
 }

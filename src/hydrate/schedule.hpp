@@ -32,6 +32,9 @@ class Schedule {
   // A read waits for these bytes.
   void demand(uint32_t file, uint64_t offset, uint64_t length);
 
+  // A read waits for the file to be checked, all of whose bytes are there.
+  void demand_check(uint32_t file);
+
   // What the worker is to do now; it is then its stream until done().
   std::optional<Work> next(int worker);
 
@@ -71,6 +74,7 @@ class Schedule {
   bool is_streamed(uint32_t file) const;
   bool has_demanded_stream() const;
   bool has_open_demand();
+  std::optional<Work> next_check(int worker);
   std::optional<Work> next_demanded(int worker);
   std::optional<Work> next_idle(int worker);
   uint64_t first_missing(uint32_t file, uint64_t from) const;
@@ -78,6 +82,7 @@ class Schedule {
 
   const ChunkMap& map_;
   std::vector<Demand> demands_;
+  std::set<uint32_t> checks_;      // files to be checked, which reads wait for
   std::map<int, Stream> streams_;  // by worker
   std::map<uint32_t, Reader> readers_;
   std::set<uint32_t> lazy_;  // files that idle time is to complete

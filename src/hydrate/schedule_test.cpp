@@ -53,6 +53,22 @@ TEST_F(ScheduleTest, AReaderAtTheStartGetsAStreamToTheEnd) {
   EXPECT_TRUE(schedule_->begin_check(0));
 }
 
+TEST_F(ScheduleTest, AWholeFileThatAReadWaitsForIsCheckedFirst) {
+  begin({2, 5});
+  map_->set_present(0, 0);
+  map_->set_present(0, 1);
+  demand(1, 0);
+  schedule_->demand_check(0);
+  schedule_->demand_check(1);  // not whole: nothing to check
+  EXPECT_EQ(next(0), (Range{0, 2, 2}));
+  EXPECT_TRUE(schedule_->begin_check(0));
+  EXPECT_EQ(next(1), (Range{1, 0, 5}));
+  map_->set_status(0, FileStatus::complete);
+  schedule_->done(0);
+  schedule_->demand_check(0);
+  EXPECT_EQ(next(0), std::nullopt);
+}
+
 TEST_F(ScheduleTest, ARandomReadGetsItsChunkAndTheNextOneOnlyNearTheBorder) {
   begin({1000});
   demand(0, 500);
