@@ -60,7 +60,9 @@ bool evict(const Entry& entry) {
 bool take(const fs::path& entry, const Fetch& object) {
   if (::link(entry.c_str(), object.path.c_str()) != 0) return false;
   // Reading does not always set it; the time of change is a part of what is known of the bytes.
-  const timespec times[2] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);  // UTIME_NOW has a tick's resolution
+  const timespec times[2] = {now, {0, UTIME_OMIT}};
   ::utimensat(AT_FDCWD, entry.c_str(), times, 0);
   struct stat info {};
   bool is_it =

@@ -134,3 +134,43 @@ def test_without_walls_channels_are_copies(own_service):
     """, InputDataConfig=[channel(jobs)])
     assert jobs.wait(name)["TrainingJobStatus"] == "Completed", jobs.lines(name)
     assert objects_are_untouched(jobs)
+
+
+def test_twenty_channels_of_all_modes(jobs):
+    put(jobs)
+    modes = ["File", "FastFile", "Pipe"]
+    channels = [channel(jobs, modes[n % 3], f"channel-{n}") for n in range(20)]
+    name = jobs.start("""
+        import os, threading
+        sizes = {}
+        def read(n):
+            path = f"/opt/ml/input/data/channel-{n}"
+            if n % 3 == 2:
+                with open(path + "_0", "rb") as pipe:
+                    sizes[n] = len(pipe.read())
+            else:
+                sizes[n] = sum(os.path.getsize(f"{path}/part-{i}") for i in range(3)) + os.path.getsize(path + "/deep/er/part")
+        readers = [threading.Thread(target=read, args=(n,)) for n in range(20)]
+        [reader.start() for reader in readers]
+        [reader.join() for reader in readers]
+        print("SIZES", set(sizes.values()), len(sizes))
+    """, InputDataConfig=channels)
+    assert jobs.wait(name)["TrainingJobStatus"] == "Completed", jobs.lines(name)
+    assert f"SIZES {{{3 * len(BLOB) + 4}}} 20" in jobs.lines(name)
+
+
+def test_a_single_object_is_a_channel(jobs):
+    put(jobs)
+    for mode in ("File", "FastFile"):
+        name = jobs.start("import os; print('FILES', os.listdir('/opt/ml/input/data/train'))",
+                          InputDataConfig=[channel(jobs, mode, prefix="in/part-1")])
+        assert jobs.wait(name)["TrainingJobStatus"] == "Completed", jobs.lines(name)
+        assert "FILES ['part-1']" in jobs.lines(name)
+
+
+def test_a_partial_prefix_is_refused_in_fast_file_mode_in_sagemakers_words(jobs):
+    put(jobs)
+    name = jobs.start("", InputDataConfig=[channel(jobs, "FastFile", prefix="in/par")])
+    assert jobs.wait(name)["FailureReason"] == (
+        "ClientError: Data download failed:Failed to download data. For FastFile mode, partial S3 prefix is not supported. "
+        "S3 prefix has to end with a full file or folder. Current S3 prefix: [in/par], found S3 object: [in/part-0].")
