@@ -40,7 +40,7 @@ Inventory look_at(const fs::path& folder) {
     inventory.total_bytes += size;
     if (info.st_nlink > 1) continue;
     inventory.free.push_back(
-        {entry->path(), size, int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec});
+        {entry->path(), size, int64_t{info.st_atim.tv_sec} * 1'000'000'000 + info.st_atim.tv_nsec});
   }
   std::sort(inventory.free.begin(), inventory.free.end(),
             [](const Entry& a, const Entry& b) { return a.used < b.used; });
