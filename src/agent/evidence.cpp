@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <sys/statvfs.h>
 
+#include <chrono>
+
 #include "agent/channel_folder.hpp"
 #include "agent/child.hpp"
 #include "base/text.hpp"
@@ -57,7 +59,10 @@ bool is_at(const transfer::BrokenRecord& record, const DataLoss& loss) {
          loss.offset == record.offset + kHeaderBytes;
 }
 
-std::string find_broken_in(const Context& context, const Channel& channel, const DataLoss& loss) {
+using Steady = std::chrono::steady_clock;
+
+std::string find_broken_in(const Context& context, const Channel& channel, const DataLoss& loss,
+                           Steady::time_point deadline) {
   ChannelFolder folder(context, channel.name);
   auto root = folder.is_shown_from_view()
                   ? Result<fs::path>(folder.view())
@@ -67,6 +72,7 @@ std::string find_broken_in(const Context& context, const Channel& channel, const
   for (fs::recursive_directory_iterator entry(*root, error), end; !error && entry != end;
        entry.increment(error)) {
     if (!fs::is_regular_file(entry->symlink_status())) continue;
+    if (Steady::now() > deadline) return "";
     auto broken = transfer::find_broken_record(entry->path());
     if (!broken || !*broken || !is_at(**broken, loss)) continue;
     std::string path = entry->path().lexically_relative(*root);
@@ -79,8 +85,10 @@ std::string find_broken_in(const Context& context, const Channel& channel, const
 std::string find_broken_record(const Context& context, std::string_view output) {
   auto loss = find_data_loss(output);
   if (!loss) return "";
+  // A diagnosis is worth a moment, and not the reading of a lake.
+  auto deadline = Steady::now() + std::chrono::seconds(30);
   for (const Channel& channel : context.assignment.channels) {
-    std::string found = find_broken_in(context, channel, *loss);
+    std::string found = find_broken_in(context, channel, *loss, deadline);
     if (!found.empty()) return found;
   }
   return "";

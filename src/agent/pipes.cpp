@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pipe mode: what goes through a channel's FIFOs, and the process that feeds them.
+#include <unistd.h>
+
 #include <map>
 
 #include "agent/channel_folder.hpp"
@@ -106,7 +108,7 @@ Result<> start_pipe(const Context& context, const Channel& channel) {
   plan.remotes = context.assignment.server.remotes;
   plan.folder = context.ml / "input/data";
   plan.state = state;
-  plan.user_id = context.job_user();
+  plan.user_id = ::geteuid() == 0 ? context.job_user() : ::geteuid();
   plan.channels.push_back(std::move(fed));
   TRY(pipe::start(context.program, plan));
   context.say(fmt::format("Channel {}: {} {}, {} of objects, through pipes from {}", channel.name,

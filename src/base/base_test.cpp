@@ -20,6 +20,16 @@ Result<int> quarter(int number) {
   return TRY(half(TRY(half(number))));
 }
 
+TEST(File, a_tree_goes_with_the_folders_that_its_owner_has_closed) {
+  fs::path root = fs::temp_directory_path() / ("trainyard-" + random_hex(8));
+  ASSERT_TRUE(make_directories(root / "a/closed/b"));
+  ASSERT_TRUE(write_file_atomically(root / "a/closed/b/file", "x"));
+  fs::permissions(root / "a/closed/b", fs::perms::none);
+  fs::permissions(root / "a/closed", fs::perms::none);
+  EXPECT_TRUE(remove_tree(root));
+  EXPECT_FALSE(fs::exists(root));
+}
+
 }  // namespace
 
 TEST(Result, try_returns_the_value_or_the_first_error) {

@@ -91,9 +91,24 @@ Result<> make_directories(const fs::path& path, unsigned mode) {
   return fail_errno(error, fmt::format("making directory {}", path.string()));
 }
 
+// Folders that their owner has closed to himself, as scripts and overlayfs do.
+static void open_folders(const fs::path& folder) {
+  std::error_code error;
+  if (!fs::is_directory(fs::symlink_status(folder, error))) return;
+  fs::permissions(folder, fs::perms::owner_all, fs::perm_options::add, error);
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    open_folders(entry->path());
+  }
+}
+
 Result<> remove_tree(const fs::path& path) {
   std::error_code error;
   fs::remove_all(path, error);
+  if (error == std::errc::permission_denied) {
+    open_folders(path);
+    fs::remove_all(path, error);
+  }
   if (error) return fail_errno(error.value(), fmt::format("removing {}", path.string()));
   return {};
 }

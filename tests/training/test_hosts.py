@@ -30,15 +30,28 @@ def test_an_ordinary_user_has_walls_too(tmp_path):
                       home / "uv", program=home / "trainyard", user=65534, environment=environment)
     try:
         jobs = Jobs(service)
+        jobs.s3.put_object(Bucket=jobs.bucket, Key="in/a", Body=b"data")
+        source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{jobs.bucket}/in"}}
         name = jobs.start("""
             import os, socket
             assert socket.gethostname() == "algo-1" and os.getuid() == 65534
             assert not os.path.exists("/root")
             open(os.environ["SM_MODEL_DIR"] + "/m", "w").write("x")
-        """)
+            root = "/opt/ml/input/data/"
+            assert open(root + "pipe_0").read() == open(root + "fast/a").read() == "data"
+            with open(root + "file/a", "r+") as file:
+                file.write("own!")
+            try:
+                os.chmod(root + "fast/a", 0o777)
+            except OSError as error:
+                print("REFUSED", error.strerror)
+        """, InputDataConfig=[{"ChannelName": channel, "InputMode": mode, "DataSource": source}
+                              for channel, mode in (("file", "File"), ("fast", "FastFile"), ("pipe", "Pipe"))])
         done = jobs.wait(name)
-        assert done["TrainingJobStatus"] == "Completed", (done, jobs.lines(name))
-        assert jobs.archive(name) == {"m": b"x"}
+        assert done["TrainingJobStatus"] == "Completed", (done.get("FailureReason"), jobs.lines(name)[-8:])
+        assert jobs.archive(name) == {"m": b"x"} and "REFUSED Read-only file system" in jobs.lines(name)
+        assert jobs.s3.get_object(Bucket=jobs.bucket, Key="in/a")["Body"].read() == b"data"
+        assert sum("in place, no byte moved" in line for line in jobs.lines(name)) == 2, jobs.lines(name)
     finally:
         service.close()
 
