@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipe/feeder.hpp"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -148,6 +149,8 @@ Feeder::~Feeder() {
 }
 
 Result<> Feeder::start_channels() {
+  folder_ = TRY(open_file(plan_.folder, O_PATH | O_DIRECTORY | O_NOFOLLOW));
+  plan_.folder = fmt::format("/proc/self/fd/{}", folder_.get());
   stop_fd_ = TRY(StopFd::make(stop_.get_token()));
   watch_ = TRY(OpenWatch::start(*stop_fd_));
   for (const PipeChannel& channel : plan_.channels) {

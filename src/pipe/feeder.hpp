@@ -39,7 +39,10 @@ class Feeder {
   explicit Feeder(PipePlan plan);
   Result<> start_channels();
 
-  const PipePlan plan_;
+  PipePlan plan_;  // unchanged once channels run
+  // The folder itself: its name is the script's to change, which may put a link to a folder of the
+  // host in its place.
+  Fd folder_;
   std::stop_source stop_;
   std::unique_ptr<StopFd> stop_fd_;
   std::unique_ptr<OpenWatch> watch_;

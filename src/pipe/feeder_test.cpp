@@ -423,6 +423,24 @@ TEST_F(FeederTest, is_not_led_astray_by_what_the_script_puts_in_its_place) {
   EXPECT_NE(error.find("naming it: Is a directory"), std::string::npos) << error;
 }
 
+TEST_F(FeederTest, stays_in_its_folder_when_the_script_puts_a_link_in_its_place) {
+  start({channel_of({local("l", "bytes")})});
+  ASSERT_TRUE(make_directories(folder_ / "elsewhere"));
+  ASSERT_TRUE(write_file_atomically(folder_ / "elsewhere/c_1", "of the host"));
+  fs::rename(folder_ / "data", folder_ / "moved");
+  fs::create_symlink(folder_ / "elsewhere", folder_ / "data");
+  {
+    auto reader = open_file(folder_ / "moved/c_0", O_RDONLY);
+    ASSERT_TRUE(reader) << reader.error().message;
+    EXPECT_EQ(read_from(*reader, 10), "bytes");
+  }
+  EXPECT_TRUE(fs::is_fifo(folder_ / "moved/c_1"));
+  feeder_.reset();
+  EXPECT_EQ(read_file(folder_ / "elsewhere/c_1").value_or(""), "of the host");
+  EXPECT_FALSE(fs::exists(folder_ / "elsewhere/c_0"));
+  EXPECT_TRUE(fs::is_empty(folder_ / "moved"));
+}
+
 TEST_F(FeederTest, gives_the_fifos_to_the_user) {
   start({channel_of({})});
   struct stat info {};

@@ -134,7 +134,7 @@ Result<WaitingFifo> WaitingFifo::make(const fs::path& path, uint32_t user_id, Op
   auto done = set_up();
   if (done) return fifo;
   ::unlink(draft.c_str());
-  return Failure(std::move(done).error().within("FIFO " + path.string()));
+  return Failure(std::move(done).error().within("FIFO " + path.filename().string()));
 }
 
 WaitingFifo::WaitingFifo(WaitingFifo&& other) noexcept
