@@ -118,6 +118,9 @@ Result<> start(const Context& context, const ChildPlan& plan) {
   fs::path code = context.ml / "code";
   if (context.isolation == sandbox::Isolation::sandbox) {
     auto walls = TRY(make_walls(context));
+    if (auto safe = sandbox::check_mount_points(walls); !safe) {
+      return algorithm_error(safe.error().message + " by the job's set-up code");
+    }
     supervision.command = sandbox::wrap(walls, plan.command, "/opt/ml/code");
     supervision.working_dir = "/";
     supervision.overlays = overlays_of(context, walls.user_id);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/file.hpp"
 #include "base/subprocess.hpp"
 #include "base/text.hpp"
 
@@ -79,7 +80,35 @@ void add_shown(Arguments& arguments, const Walls& walls) {
   }
 }
 
+// Where in a folder of the job the path lies; nullopt: in none.
+std::optional<std::pair<fs::path, std::string>> in_jobs_folder(const Walls& walls,
+                                                               const std::string& shown) {
+  const std::pair<std::string_view, const fs::path*> folders[] = {{"/opt/ml/", &walls.ml_dir},
+                                                                  {"/tmp/", &walls.temporary_dir},
+                                                                  {"/home/job/", &walls.home_dir}};
+  for (const auto& [prefix, folder] : folders) {
+    if (shown.starts_with(prefix)) return std::pair(*folder, shown.substr(prefix.size()));
+  }
+  return std::nullopt;
+}
+
+Result<> check_mount_point(const Walls& walls, const fs::path& shown) {
+  auto place = in_jobs_folder(walls, shown.lexically_normal().string());
+  if (!place) return {};
+  auto found = path_without_links(place->first, place->second);
+  if (found || found.error().code == Code::not_found) return {};
+  return fail(Code::denied, "a link was put in the way to {}", shown.string());
+}
+
 }  // namespace
+
+Result<> check_mount_points(const Walls& walls) {
+  for (const fs::path& path : walls.read_only) TRY(check_mount_point(walls, path));
+  for (const fs::path& path : walls.writable) TRY(check_mount_point(walls, path));
+  for (const auto& [folder, shown_as] : walls.binds) TRY(check_mount_point(walls, shown_as));
+  for (const auto& [content, shown_as] : walls.files) TRY(check_mount_point(walls, shown_as));
+  return {};
+}
 
 std::vector<std::string> wrap(const Walls& walls, const std::vector<std::string>& command,
                               const std::string& working_dir) {

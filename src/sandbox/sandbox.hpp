@@ -31,6 +31,10 @@ struct Walls {
   uint32_t user_id = 0;  // of the job, where we are root; 0: the user's own
 };
 
+// `denied` where a path that is to be shown goes through a link in a folder of the job: bwrap,
+// which has our rights, would follow it out of the walls. Requires: no process of the job runs.
+Result<> check_mount_points(const Walls& walls);
+
 // `command` wrapped so that running it runs it inside.
 std::vector<std::string> wrap(const Walls& walls, const std::vector<std::string>& command,
                               const std::string& working_dir);
