@@ -32,9 +32,16 @@ std::optional<Error> error_of(const Channel& channel, const fs::path& state) {
   return is_lazy && !hydrate::find(state) ? lost(channel) : std::nullopt;
 }
 
+// There is nothing to say of feeds any more: the script has ended before they did.
+fs::path ended_file(const Context& context) {
+  return context.folder / "feeds.ended";
+}
+
 }  // namespace
 
 std::optional<Error> feed_error(const Context& context) {
+  std::error_code ignored;
+  if (fs::exists(ended_file(context), ignored)) return std::nullopt;
   for (const Channel& channel : context.assignment.channels) {
     auto error = error_of(channel, ChannelFolder(context, channel.name).feed());
     if (error) return error;
@@ -48,6 +55,10 @@ std::optional<Error> read_error(const Context& context) {
     if (error) return download_error(error->text());
   }
   return std::nullopt;
+}
+
+Result<> outlive_feeds(const Context& context) {
+  return write_file_atomically(ended_file(context), "", 0600);
 }
 
 void stop_feeds(const fs::path& instance_folder) {

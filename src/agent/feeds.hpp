@@ -23,6 +23,10 @@ Result<> start_lazy(const Context& context, const Channel& channel, const Channe
 // What the script cannot go on with; nullopt: all feeds are well.
 std::optional<Error> feed_error(const Context& context);
 
+// The script has ended with its feeds well. From now on they may end, too, also for an agent that
+// takes this one's place.
+Result<> outlive_feeds(const Context& context);
+
 // A read of a FastFile channel that failed with EIO, or bytes that turned out to be wrong.
 std::optional<Error> read_error(const Context& context);
 

@@ -125,6 +125,7 @@ Result<int> run_script(Context& context) {
   auto ended = run_child(context, child);
   // Before they are told to end; what follows may still read the channels.
   auto lost_data = feed_error(context);
+  if (!lost_data) TRY(outlive_feeds(context));
   auto outcome = conclude(context, plan, std::move(ended), std::move(lost_data));
   stop_feeds(context.folder);
   return outcome;

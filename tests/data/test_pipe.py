@@ -9,6 +9,7 @@ import struct
 import time
 
 import pytest
+from conftest import PLAIN_ARGUMENTS, Jobs
 
 PARTS = {f"in/part-{n:02d}": random.Random(n).randbytes(10_000 * n) for n in range(8)}
 
@@ -178,3 +179,21 @@ def command_of(pid):
         return open(f"/proc/{pid}/cmdline").read()
     except OSError:
         return ""
+
+
+def test_an_agent_that_is_killed_after_the_script_does_not_miss_its_feeds(own_service):
+    jobs = Jobs(own_service(*PLAIN_ARGUMENTS))
+    for key, body in PARTS.items():
+        jobs.s3.put_object(Bucket=jobs.bucket, Key=key, Body=body)
+    name = jobs.start("""
+        import os
+        with open("/opt/ml/input/data/train_0", "rb") as pipe:
+            pipe.read()
+        with open("/opt/ml/model/big", "wb") as file:
+            for _ in range(300):
+                file.write(os.urandom(1 << 20))
+    """, InputDataConfig=[channel(jobs, "Pipe")])
+    jobs.wait(name, until=("Uploading", "Completed"), member="SecondaryStatus")
+    agent = jobs.service.folder / "data/jobs" / name / "1/algo-1/agent.json"
+    os.kill(json.loads(agent.read_text())["pid"], signal.SIGKILL)
+    assert jobs.wait(name)["TrainingJobStatus"] == "Completed", jobs.describe(name)
