@@ -21,9 +21,6 @@ struct Tier {
 };
 
 Result<> announce(const HydratePlan& plan, const std::string& tier, const std::string& note) {
-  auto self = identify(::getpid());
-  if (!self) return fail(Code::internal, "this process is not in /proc");
-  TRY(write_process(guardian_file(plan.state), *self));
   json::object ready{
       {"tier", tier}, {"files", plan.files.size()}, {"tree", plan.tree.string()}, {"note", note}};
   return write_file_atomically(ready_file(plan.state), json::serialize(ready), 0600);
@@ -61,6 +58,10 @@ Result<> serve(const HydratePlan& plan, const std::vector<Tier>& tiers) {
 }
 
 Result<> run(const fs::path& file, const MakeFront& make_fuse_front) {
+  // First of all, so that whoever comes after an agent that was killed finds this process.
+  auto self = identify(::getpid());
+  if (!self) return fail(Code::internal, "this process is not in /proc");
+  TRY(write_process(guardian_file(file.parent_path()), *self));
   auto text = TRY(read_file(file, 1 << 30));
   HydratePlan plan = TRY(parse_plan(text));
   ::unlink(file.c_str());  // it holds credentials, and no second daemon may start from it

@@ -107,6 +107,17 @@ Result<> wait_for_end(const ProcessId& process) {
   return fail(Code::timeout, "process {} of a FastFile channel does not end", process.pid);
 }
 
+// Gently where it listens, which it does not while it makes many files.
+Result<> end_guardian(const ProcessId& guardian) {
+  send_signal(guardian, SIGTERM);
+  if (!wait_for_end(guardian)) {
+    send_signal(guardian, SIGKILL);
+    TRY(wait_for_end(guardian));
+  }
+  reap(guardian);
+  return {};
+}
+
 // A guardian that was killed leaves its FUSE mount behind; any other tree is no mount.
 void detach_tree(const fs::path& state) {
   auto text = read_file(ready_file(state));
@@ -168,7 +179,7 @@ Result<Started> start(const fs::path& program, const HydratePlan& plan, std::sto
   std::error_code error;
   while (!fs::exists(ready_file(plan.state), error)) {
     if (stop.stop_requested()) {
-      send_signal(guardian, SIGTERM);
+      TRY(end_guardian(guardian));
       return fail(Code::cancelled, "stopped");
     }
     if (!is_alive(guardian)) {
@@ -189,13 +200,8 @@ std::optional<ProcessId> find(const fs::path& state) {
 Result<> stop(const fs::path& state) {
   // The hydrator ends by itself where its guardian told it to; after the guardian's own death it
   // denies reads until it is stopped here.
-  auto hydrator = read_process(hydrator_file(state));
-  if (auto guardian = find(state)) {
-    send_signal(*guardian, SIGTERM);
-    TRY(wait_for_end(*guardian));
-    reap(*guardian);
-  }
-  if (hydrator) {
+  if (auto guardian = find(state)) TRY(end_guardian(*guardian));
+  if (auto hydrator = read_process(hydrator_file(state))) {
     send_signal(*hydrator, SIGKILL);
     TRY(wait_for_end(*hydrator));
   }

@@ -473,3 +473,20 @@ def test_readers_below_a_stopped_service_get_an_error_or_the_bytes(place, own_se
         assert read_all(shown.tree / "big") == body
     finally:
         assert shown.close() == 0
+
+
+def test_a_daemon_can_be_found_before_it_has_read_its_plan(tmp_path):
+    """By an agent that takes the place of one that was killed meanwhile."""
+    state = tmp_path / "state"
+    state.mkdir()
+    os.mkfifo(state / "plan.json")  # nobody writes into it: the daemon gets no further
+    daemon = subprocess.Popen([PROGRAM, "hydrate", state / "plan.json"])
+    try:
+        deadline = time.monotonic() + 30
+        while not (state / "guardian").exists():
+            assert daemon.poll() is None and time.monotonic() < deadline
+            time.sleep(0.005)
+        assert json.loads((state / "guardian").read_text())["pid"] == daemon.pid
+    finally:
+        daemon.kill()
+        daemon.wait()
