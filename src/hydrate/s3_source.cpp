@@ -5,7 +5,7 @@
 #include "base/text.hpp"
 #include "hydrate/source.hpp"
 #include "objects/checksum.hpp"
-#include "transfer/range_stream.hpp"
+#include "transfer/s3_client.hpp"
 
 namespace trainyard::hydrate {
 
@@ -35,14 +35,12 @@ Result<std::string> digest_of(int fd, std::unique_ptr<objects::Digest> digest) {
 class S3Source : public Source {
  public:
   S3Source(const HydratePlan& plan, std::stop_token stop)
-      : plan_(plan), client_(plan.access, stop), stream_(plan.access, std::move(stop)) {}
+      : plan_(plan), client_(plan.access, std::move(stop)) {}
 
   Result<> read(uint32_t file, uint64_t offset, uint64_t length,
                 const transfer::OnPiece& on_piece) override {
     const LazyFile& lazy = plan_.files[file];
-    uint64_t taken = TRY(stream_.read(lazy.object, lazy.etag, offset, length, on_piece));
-    if (taken == length) return {};
-    return client_.read_range(lazy.object, lazy.etag, offset + taken, length - taken, on_piece);
+    return client_.read_range(lazy.object, lazy.etag, offset, length, on_piece);
   }
 
   Result<> verify(uint32_t file, int fd) override {
@@ -83,7 +81,6 @@ class S3Source : public Source {
 
   const HydratePlan& plan_;
   transfer::S3Client client_;
-  transfer::RangeStream stream_;
 };
 
 }  // namespace

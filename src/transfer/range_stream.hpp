@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The fast way to read ranges of objects: a socket of its own, and pieces of 1 MiB straight from it
-// (libcurl hands out 16 KiB at a time, which costs half of the speed). For plain http only, and for
-// answers as they should be: whatever is unusual is left to S3Client. Not thread-safe.
+// The fast way to read objects and ranges of them: a connection of its own, and pieces of 1 MiB
+// straight from it (libcurl hands out 16 KiB at a time, which costs half of the speed). For answers
+// as they should be: whatever is unusual is left to S3Client. Not thread-safe.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <stop_token>
+#include <string>
+#include <vector>
 
-#include "base/fd.hpp"
+#include "transfer/answer.hpp"
+#include "transfer/link.hpp"
 #include "transfer/s3_client.hpp"
 
 namespace trainyard::transfer {
@@ -23,18 +27,37 @@ class RangeStream {
   Result<uint64_t> read(const S3Uri& object, const std::string& etag, uint64_t offset,
                         uint64_t length, const OnPiece& on_piece);
 
+  // Asks for the whole object, which has `size` bytes where one is given, and returns a good answer
+  // with its length. Nothing: to be had from S3Client. The error is `cancelled`.
+  Result<std::optional<Answer>> open(const S3Uri& object, const std::string& etag,
+                                     std::optional<uint64_t> size);
+  // Then reads that answer's body, in the way of read().
+  Result<uint64_t> take(const OnPiece& on_piece);
+
  private:
-  bool connect();
-  bool ask(const S3Uri& object, const std::string& etag, uint64_t offset, uint64_t length);
-  // The length of the head in buffer_, whose rest is body; nullopt: no good answer.
-  std::optional<size_t> take_head(uint64_t offset, uint64_t length);
-  Result<uint64_t> take_body(size_t head, uint64_t length, const OnPiece& on_piece);
+  bool connect(const Endpoint& endpoint);
+  bool establish();
+  // False when nothing has come by then.
+  bool wait(uint32_t events, std::chrono::milliseconds time) const;
+  bool send(std::string_view request);
+  // Asks over a kept connection or a new one; `is_good` says which answers are to be had from here.
+  template <class IsGood>
+  Result<std::optional<Answer>> ask(const S3Uri& object, const http::Headers& headers,
+                                    const IsGood& is_good);
+  // What is behind the head stays at the front of buffer_.
+  std::optional<Answer> take_head();
+  // What came, at most `wanted` bytes of buffer_; nothing when the connection is of no use any
+  // more.
+  std::optional<size_t> receive(size_t wanted);
 
   S3Access access_;
   std::stop_token stop_;
-  Fd socket_;  // kept between calls
+  TlsContext context_;        // made when it is needed
+  std::optional<Link> link_;  // kept between calls
+  std::string connected_to_;
   std::vector<char> buffer_;
   size_t received_ = 0;  // bytes in buffer_
+  uint64_t length_ = 0;  // of the answer's body
 };
 
 }  // namespace trainyard::transfer

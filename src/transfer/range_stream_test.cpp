@@ -40,6 +40,31 @@ class RangeStreamTest : public testing::Test {
                     stop_.get_token());
   }
 
+  // Answers with all of it, then as `change` makes of it.
+  void serve_whole(std::function<void(http::Response&)> change) {
+    auto handler = [this, change](http::Request& request) {
+      ++whole_requests_;
+      if_match_ = std::string(request.headers.get("If-Match"));
+      http::Response response;
+      response.headers.set("x-amz-checksum-crc32", "AAAAAA==");
+      response.headers.set("x-amz-checksum-type", "FULL_OBJECT");
+      response.body = bytes_;
+      change(response);
+      return response;
+    };
+    server_ = http::Server::start({}, handler).value();
+    stream_.emplace(S3Access{fmt::format("http://127.0.0.1:{}", server_->port()), "us-west-2", {}},
+                    stop_.get_token());
+  }
+
+  Result<uint64_t> take() {
+    got_.clear();
+    return stream_->take([&](std::string_view piece) -> Result<> {
+      got_ += piece;
+      return {};
+    });
+  }
+
   Result<uint64_t> read(uint64_t offset, uint64_t length) {
     got_.clear();
     pieces_ = 0;
@@ -54,6 +79,7 @@ class RangeStreamTest : public testing::Test {
 
   std::string bytes_;
   std::atomic<int> requests_ = 0;
+  std::atomic<int> whole_requests_ = 0;
   std::string if_match_;
   std::unique_ptr<http::Server> server_;
   std::stop_source stop_;
@@ -121,7 +147,39 @@ TEST_F(RangeStreamTest, AStopIsAnError) {
   EXPECT_EQ(taken.error().code, Code::cancelled);
 }
 
-TEST_F(RangeStreamTest, EndpointsThatAreNotPlainHttpAreLeftAlone) {
+TEST_F(RangeStreamTest, OpensAWholeObjectWithItsChecksum) {
+  serve_whole([](http::Response&) {});
+  for (auto size : {std::optional<uint64_t>(kSize), std::optional<uint64_t>()}) {
+    auto answer = stream_->open({"bucket", "a key"}, "\"etag\"", size).value();
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->content_length, kSize);
+    EXPECT_EQ(answer->expectation.kind, Expectation::Kind::checksum);
+    EXPECT_EQ(take().value(), kSize);
+    EXPECT_TRUE(got_ == bytes_);
+  }
+  EXPECT_EQ(whole_requests_, 2);
+  EXPECT_EQ(if_match_, "\"etag\"");
+}
+
+TEST_F(RangeStreamTest, LeavesOtherAnswersForAWholeObjectToTheGeneralClient) {
+  for (const auto& change : std::vector<std::function<void(http::Response&)>>{
+           [](http::Response& r) { r.status = 206; }, [](http::Response& r) { r.status = 404; },
+           [](http::Response& r) { r.body = std::string("short"); }}) {
+    serve_whole(change);
+    auto answer = stream_->open({"bucket", "a key"}, "", kSize);
+    ASSERT_TRUE(answer);
+    EXPECT_FALSE(*answer);
+  }
+}
+
+TEST_F(RangeStreamTest, AnEmptyObjectHasNoBytes) {
+  serve_whole([](http::Response& response) { response.body = std::string(); });
+  ASSERT_TRUE(stream_->open({"bucket", "a key"}, "", 0).value());
+  EXPECT_EQ(take().value(), 0u);
+  EXPECT_EQ(got_, "");
+}
+
+TEST_F(RangeStreamTest, EndpointsWhereNobodyListensAreLeftAlone) {
   for (const char* endpoint : {"https://127.0.0.1:1", "http://", "", "http://[::1]:1", "ftp://x",
                                "http://127.0.0.1:99999999", "http://127.0.0.1:1"}) {
     RangeStream stream({endpoint, "us-west-2", {}}, {});

@@ -35,6 +35,8 @@ struct ObjectSummary {
 // Bytes moved since the last call; called often, from the calling thread.
 using OnBytes = std::function<void(uint64_t bytes)>;
 
+class RangeStream;
+
 // Takes bytes in order.
 using OnPiece = std::function<Result<>(std::string_view piece)>;
 
@@ -43,6 +45,9 @@ using OnPiece = std::function<Result<>(std::string_view piece)>;
 class S3Client {
  public:
   explicit S3Client(S3Access access, std::stop_token stop = {});
+  ~S3Client();
+  S3Client(S3Client&&) noexcept;
+  S3Client& operator=(S3Client&&) noexcept;
 
   // With the same access and stop token, for another thread. May be called by it.
   S3Client another() const { return S3Client(access_, stop_); }
@@ -99,16 +104,23 @@ class S3Client {
                             http::Call&& call);
   Result<http::Answer> send_once(std::string_view method, const S3Uri& target,
                                  const std::string& query, http::Call& call);
+  struct WholeRead;
+  // As far as the fast way goes; the calls above go on from there.
+  Result<> read_object_fast(const S3Uri& object, const std::string& etag, uint64_t size,
+                            WholeRead& read);
   Result<> read_range_once(const S3Uri& object, const std::string& etag, uint64_t& offset,
                            uint64_t end, const OnPiece& on_piece);
-  struct WholeRead;
   Result<> read_object_once(const S3Uri& object, const std::string& etag, uint64_t size,
                             WholeRead& read);
+  // False where that is not the way, and nothing was done.
+  Result<bool> download_fast(const S3Uri& object, const fs::path& part, const OnBytes& on_bytes);
   Result<> download_once(const S3Uri& object, const fs::path& part, const OnBytes& on_bytes);
+  RangeStream& fast();
 
   S3Access access_;
   std::stop_token stop_;
   http::Client client_;
+  std::unique_ptr<RangeStream> fast_;  // made when it is needed
 };
 
 }  // namespace trainyard::transfer
