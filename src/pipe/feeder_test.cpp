@@ -275,6 +275,41 @@ TEST_F(FeederTest, survives_a_server_that_refuses_and_breaks_off) {
   run_cases(6, 150);
 }
 
+TEST_F(FeederTest, asks_for_several_small_objects_at_once_and_keeps_their_order) {
+  std::vector<Source> sources;
+  std::string expected;
+  for (int i = 0; i < 100; ++i) {
+    std::string bytes = random_bytes(static_cast<size_t>(i * 997));
+    expected += bytes;
+    sources.push_back(server_->put(fmt::format("k{}", i), bytes));
+  }
+  // A far server: the first object comes when four others were asked for.
+  auto asked = std::make_shared<Guarded<int>>(0);
+  server_->set_fault([asked](const http::Request& request, http::Response&) {
+    asked->change([](int& count) { ++count; });
+    if (!request.path.ends_with("/k1")) return;
+    auto are_there = [](const int& count) { return count >= 5; };
+    asked->wait({}, std::chrono::steady_clock::time_point::max(), are_there, [](int&) {});
+  });
+  start({channel_of(sources)});
+  for (uint64_t epoch : {0, 1, 2}) {
+    EXPECT_TRUE(read_from(open_reader("c", epoch), 1 << 16) == expected);
+  }
+}
+
+TEST_F(FeederTest, holds_the_reader_at_the_small_object_that_is_damaged) {
+  std::vector<Source> sources;
+  for (int i = 0; i < 20; ++i) sources.push_back(server_->put(fmt::format("k{}", i), "bytes"));
+  server_->set_fault([](const http::Request& request, http::Response& response) {
+    if (request.path.ends_with("/k7")) response.body = std::string("bytez");
+  });
+  start({channel_of(sources)});
+  Fd reader = open_reader("c", 0);
+  EXPECT_EQ(error_while_held(reader),
+            "channel 'c', epoch 0: s3://bkt/k7 at byte 5: s3://bkt/k7: the 5 bytes that came do "
+            "not match the object's checksum");
+}
+
 TEST_F(FeederTest, holds_the_reader_when_an_object_was_replaced) {
   Source before = server_->put("first", std::string(3 << 20, 'a'));
   Source replaced = server_->put("second", "old");
@@ -288,9 +323,9 @@ TEST_F(FeederTest, holds_the_reader_when_an_object_was_replaced) {
 }
 
 TEST_F(FeederTest, holds_the_reader_when_a_bit_was_flipped) {
-  Source source = server_->put("k", std::string(3 << 20, 'a'));
+  Source source = server_->put("k", std::string(6 << 20, 'a'));
   server_->set_fault([](const http::Request&, http::Response& response) {
-    std::string lie(3 << 20, 'a');
+    std::string lie(6 << 20, 'a');
     lie[2'000'000] = 'b';
     response.body = lie;
   });
@@ -299,7 +334,7 @@ TEST_F(FeederTest, holds_the_reader_when_a_bit_was_flipped) {
   std::string bytes = read_from(reader, 1 << 16, 2 << 20);
   EXPECT_EQ(
       error_while_held(reader),
-      "channel 'c', epoch 0: s3://bkt/k at byte 3145728: s3://bkt/k: the 3145728 bytes that came "
+      "channel 'c', epoch 0: s3://bkt/k at byte 6291456: s3://bkt/k: the 6291456 bytes that came "
       "do not match the object's checksum");
 }
 

@@ -59,12 +59,18 @@ class Spool {
 
 }  // namespace
 
-Maker::Maker(const PipePlan& plan, const PipeChannel& channel, std::stop_token stop, Take take)
-    : plan_(plan), channel_(channel), take_(std::move(take)), stop_(std::move(stop)) {}
+Maker::Maker(const PipePlan& plan, const PipeChannel& channel, uint64_t ahead_bytes,
+             std::stop_token stop, Take take)
+    : plan_(plan),
+      channel_(channel),
+      take_(std::move(take)),
+      ahead_bytes_(ahead_bytes),
+      stop_(std::move(stop)),
+      clients_(plan, stop_) {}
 
 Result<> Maker::make(uint64_t epoch) {
-  auto order = order_of(channel_, epoch);
-  for (size_t index : order) {
+  order_ = order_of(channel_, epoch);
+  for (size_t index : order_) {
     for (const Piece& piece : channel_.entries[index]) TRY(put(piece));
   }
   return flush();
@@ -137,12 +143,16 @@ Result<> Maker::flush() {
   return {};
 }
 
-transfer::S3Client& Maker::client_for(const std::string& bucket) {
-  const RemoteS3* remote = find_remote(plan_.remotes, bucket);
-  auto found = clients_.find(remote);
-  if (found != clients_.end()) return found->second;
-  auto access = remote == nullptr ? plan_.access : transfer::access_of(*remote);
-  return clients_.try_emplace(remote, std::move(access), stop_).first->second;
+Result<> Maker::read_ahead(const transfer::OnPiece& on_piece) {
+  if (!ahead_) ahead_.emplace(plan_, channel_, order_, ahead_bytes_, stop_);
+  Ahead::Fetched fetched = ahead_->next(std::move(spare_));
+  if (!fetched.outcome) {
+    reached_ = fetched.bytes.size();
+    return fetched.outcome;
+  }
+  TRY(on_piece(fetched.bytes));
+  spare_ = std::move(fetched.bytes);
+  return {};
 }
 
 Result<> Maker::read(const Source& source, const transfer::OnPiece& on_piece) {
@@ -152,8 +162,9 @@ Result<> Maker::read(const Source& source, const transfer::OnPiece& on_piece) {
     reached_ += piece.size();
     return {};
   };
+  if (Ahead::is_for(source)) return read_ahead(take);
   if (source.file.empty()) {
-    return client_for(source.uri.bucket).read_object(source.uri, source.etag, source.size, take);
+    return clients_.of(source.uri.bucket).read_object(source.uri, source.etag, source.size, take);
   }
   auto file = TRY(open_source(source));
   std::vector<char> chunk(std::min<uint64_t>(kBuffer, source.size));

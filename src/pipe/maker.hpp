@@ -2,9 +2,10 @@
 #pragma once
 
 #include <functional>
-#include <map>
+#include <optional>
 #include <stop_token>
 
+#include "pipe/ahead.hpp"
 #include "pipe/stream.hpp"
 
 namespace trainyard::pipe {
@@ -14,9 +15,12 @@ class Maker {
  public:
   // Takes a segment, and may give a text back whose memory is used again: fresh memory costs more
   // than the copy into it. Its error ends make() and is returned. Plan and channel must outlive it.
+  // Small objects that are fetched ahead take about `ahead_bytes` of memory.
   using Take = std::function<Result<std::string>(Segment segment)>;
-  Maker(const PipePlan& plan, const PipeChannel& channel, std::stop_token stop, Take take);
+  Maker(const PipePlan& plan, const PipeChannel& channel, uint64_t ahead_bytes,
+        std::stop_token stop, Take take);
 
+  // Call it once.
   Result<> make(uint64_t epoch);
 
  private:
@@ -28,8 +32,8 @@ class Maker {
   Result<> put_bytes(std::string_view bytes);
   Result<> flush();
 
-  transfer::S3Client& client_for(const std::string& bucket);
-
+  // The next object of those that are fetched ahead.
+  Result<> read_ahead(const transfer::OnPiece& on_piece);
   // The object's bytes in order, from its file or over S3; moves `reached_` on.
   Result<> read(const Source& source, const transfer::OnPiece& on_piece);
   // The same, inflated where the channel wants it.
@@ -38,9 +42,12 @@ class Maker {
   const PipePlan& plan_;
   const PipeChannel& channel_;
   Take take_;
+  const uint64_t ahead_bytes_;
   std::stop_token stop_;
-  // Of our own store under null.
-  std::map<const RemoteS3*, transfer::S3Client> clients_;
+  Clients clients_;
+  std::vector<size_t> order_;
+  std::optional<Ahead> ahead_;  // from the first object on that comes this way
+  std::string spare_;
   std::string buffer_;    // what was put and not taken yet
   uint64_t reached_ = 0;  // bytes of the current object that were read
 };

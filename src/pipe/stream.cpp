@@ -12,8 +12,8 @@ namespace trainyard::pipe {
 
 namespace {
 
-constexpr size_t kSpares = 4;
-constexpr size_t kSlots = 64;  // file ranges keep their file open
+constexpr size_t kSpareBytes = 1 << 20;  // about what one holds
+constexpr size_t kSlots = 64;            // file ranges keep their file open
 constexpr auto kForever = std::chrono::steady_clock::time_point::max();
 
 size_t bytes_of(const std::optional<Segment>& segment) {
@@ -77,15 +77,19 @@ Result<std::optional<Segment>> Stream::next(const std::stop_token& stop) {
 }
 
 void Stream::give_back(std::string bytes) {
+  // As many as are in use when the reader is slower than the store: with fewer, each piece would
+  // cost its pages anew. The last that came is the next to go, it may be in the cache.
   state_.with([&](State& state) {
-    if (state.spares.size() < kSpares) state.spares.push_back(std::move(bytes));
+    bool has_room = state.bytes + state.spares.size() * kSpareBytes < budget_bytes_;
+    if (has_room) state.spares.push_back(std::move(bytes));
   });
 }
 
 // Gives a spare text back.
 Result<std::string> Stream::push(uint64_t round, Slot slot, const std::stop_token& stop) {
   auto has_room = [&](const State& state) {
-    return state.round != round || (state.slots.size() < kSlots && state.bytes < budget_bytes_);
+    return state.round != round ||
+           (state.slots.size() < kSlots && state.bytes < budget_bytes_ - ahead_bytes());
   };
   bool is_taken = false;
   std::string spare;
@@ -118,7 +122,7 @@ void Stream::run(const std::stop_token& stop) {
         });
     if (stop.stop_requested()) return;
     for (Result<> made; made; ++epoch) {
-      Maker maker(plan_, channel_, round_stop, [&](Segment segment) {
+      Maker maker(plan_, channel_, ahead_bytes(), round_stop, [&](Segment segment) {
         return push(round, Slot{epoch, std::move(segment)}, round_stop);
       });
       made = maker.make(epoch).and_then([&] {

@@ -28,7 +28,7 @@ using Segment = std::variant<std::string, FileRange>;
 
 class Stream {
  public:
-  // Plan and channel must outlive it. At most about `budget_bytes` are in memory, and 1 MiB more;
+  // Plan and channel must outlive it. At most about `budget_bytes` are in memory, and 5 MiB more;
   // a gzip object in a RecordIO record takes up to 16 MiB for itself, and disk below `state`
   // beyond. Nothing is read before the first begin().
   Stream(const PipePlan& plan, const PipeChannel& channel, size_t budget_bytes);
@@ -62,6 +62,9 @@ class Stream {
     std::vector<std::string> spares;
     std::optional<Error> error;  // comes after the slots
   };
+
+  // Of the budget, for small objects that are fetched ahead.
+  size_t ahead_bytes() const { return budget_bytes_ / 4; }
 
   void run(const std::stop_token& stop);
   Result<std::string> push(uint64_t round, Slot slot, const std::stop_token& stop);
