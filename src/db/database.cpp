@@ -256,4 +256,16 @@ Result<> Transaction::commit() {
   return {};
 }
 
+Result<Snapshot> Snapshot::begin(Database& database) {
+  TRY(database.prepare("BEGIN").run());
+  return Snapshot(database);
+}
+
+Snapshot::Snapshot(Snapshot&& other) noexcept
+    : database_(std::exchange(other.database_, nullptr)) {}
+
+Snapshot::~Snapshot() {
+  if (database_ != nullptr) static_cast<void>(database_->prepare("ROLLBACK").run());
+}
+
 }  // namespace trainyard::db

@@ -22,4 +22,19 @@ class Transaction {
   Database* database_;  // null once finished
 };
 
+// Until it is destroyed all statements see the database as it was at the first of them. Statements
+// must end before it.
+class Snapshot {
+ public:
+  static Result<Snapshot> begin(Database& database);
+
+  Snapshot(Snapshot&& other) noexcept;
+  Snapshot& operator=(Snapshot&&) = delete;
+  ~Snapshot();
+
+ private:
+  explicit Snapshot(Database& database) : database_(&database) {}
+  Database* database_;
+};
+
 }  // namespace trainyard::db

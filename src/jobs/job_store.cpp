@@ -186,13 +186,17 @@ JobStatus status_of(const Job& job) {
 }
 
 Result<std::unique_ptr<JobStore>> JobStore::open(const fs::path& file, const Clock& clock) {
-  auto database = TRY(db::Database::open(file, db::Durability::power_loss, kMigrations));
-  return std::unique_ptr<JobStore>(new JobStore(std::move(database), clock));
+  auto open_one = [&] { return db::Database::open(file, db::Durability::power_loss, kMigrations); };
+  auto writer = TRY(open_one());
+  auto rows = TRY(open_one());
+  auto lists = TRY(open_one());
+  auto scans = TRY(open_one());
+  return std::unique_ptr<JobStore>(
+      new JobStore(clock, std::move(writer), std::move(rows), std::move(lists), std::move(scans)));
 }
 
 Result<> JobStore::create(const NewJob& job) {
-  return database_.with([&](db::Database& database) -> Result<> {
-    auto transaction = TRY(db::Transaction::begin(database));
+  return committer_.commit([&](db::Database& database) -> Result<> {
     auto taken = database.prepare("SELECT arn FROM job WHERE name = ?");
     taken.bind(job.name);
     if (TRY(taken.step())) return fail(Code::conflict, "{}", taken.text(0));
@@ -209,12 +213,13 @@ Result<> JobStore::create(const NewJob& job) {
     insert.bind(job.credentials.access_key).bind(job.credentials.secret_key);
     TRY(insert.bind(job.credentials.session_token).run());
     TRY(begin_transitions(database, job.name, now));
-    return transaction.commit();
+    return {};
   });
 }
 
 Result<Job> JobStore::find(const std::string& name) {
-  return database_.with([&](db::Database& database) -> Result<Job> {
+  return rows_.with([&](db::Database& database) -> Result<Job> {
+    auto snapshot = TRY(db::Snapshot::begin(database));
     Job job = TRY(find_job(database, name));
     auto step = database.prepare(
         "SELECT phase, start_ms, end_ms, message FROM transition WHERE job = ? ORDER BY position");
@@ -229,7 +234,7 @@ Result<Job> JobStore::find(const std::string& name) {
 }
 
 Result<Job> JobStore::find_ignoring_case(const std::string& name) {
-  return database_.with([&](db::Database& database) -> Result<Job> {
+  return rows_.with([&](db::Database& database) -> Result<Job> {
     auto row = database.prepare(fmt::format(
         "SELECT {} FROM job WHERE name = ?1 COLLATE NOCASE ORDER BY name = ?1 DESC", kColumns));
     row.bind(name);
@@ -259,7 +264,7 @@ Result<JobPage> JobStore::list(const JobQuery& query) {
   std::string_view order = query.is_descending ? "DESC" : "ASC";
   std::string sql = fmt::format("SELECT {0} FROM job WHERE {1} ORDER BY {2} {3}, name {3} LIMIT ?",
                                 kListColumns, where, column, order);
-  return database_.with([&](db::Database& database) -> Result<JobPage> {
+  return lists_.with([&](db::Database& database) -> Result<JobPage> {
     auto row = database.prepare(sql);
     if (!query.name_contains.empty()) row.bind(query.name_contains);
     if (!query.training_plan_arn.empty()) row.bind(query.training_plan_arn);
@@ -288,7 +293,7 @@ Result<JobPage> JobStore::list(const JobQuery& query) {
 }
 
 Result<std::vector<Job>> JobStore::select(const std::string& condition) {
-  return database_.with([&](db::Database& database) -> Result<std::vector<Job>> {
+  return scans_.with([&](db::Database& database) -> Result<std::vector<Job>> {
     auto row = database.prepare(
         fmt::format("SELECT {} FROM job WHERE {} ORDER BY created_ms, name", kColumns, condition));
     std::vector<Job> jobs;
@@ -305,8 +310,7 @@ Result<std::vector<Job>> JobStore::all() {
 }
 
 Result<> JobStore::change(const std::string& name, const std::function<Result<>(Job&)>& edit) {
-  return database_.with([&](db::Database& database) -> Result<> {
-    auto transaction = TRY(db::Transaction::begin(database));
+  return committer_.commit([&](db::Database& database) -> Result<> {
     Job job = TRY(find_job(database, name));
     TRY(edit(job));
     auto update = database.prepare(
@@ -314,13 +318,12 @@ Result<> JobStore::change(const std::string& name, const std::function<Result<>(
         "WHERE name = ?");
     update.bind(job.request).bind(job.assignment).bind(job.tags);
     TRY(update.bind(to_epoch_ms(clock_.now())).bind(name).run());
-    return transaction.commit();
+    return {};
   });
 }
 
 Result<> JobStore::remove(const std::string& name) {
-  return database_.with([&](db::Database& database) -> Result<> {
-    auto transaction = TRY(db::Transaction::begin(database));
+  return committer_.commit([&](db::Database& database) -> Result<> {
     Job job = TRY(find_job(database, name));
     if (!is_terminal(job.phase)) {
       return fail(Code::conflict, "the training job is in status {}", api_name(status_of(job)));
@@ -328,34 +331,31 @@ Result<> JobStore::remove(const std::string& name) {
     auto mark = database.prepare("UPDATE job SET is_deleting = 1, status = ? WHERE name = ?");
     TRY(mark.bind(api_name(JobStatus::deleting)).bind(name).run());
     TRY(delete_marked(database));
-    return transaction.commit();
+    return {};
   });
 }
 
 Result<bool> JobStore::apply(const std::string& name, JobEvent event, const std::string& message,
                              const std::string& failure_reason) {
-  return database_.with([&](db::Database& database) -> Result<bool> {
-    auto transaction = TRY(db::Transaction::begin(database));
+  auto write = [&](db::Database& database) -> Result<bool> {
     bool is_moved =
         TRY(move(database, name, {event, clock_.now(), message, failure_reason, false}));
-    TRY(transaction.commit());
     return is_moved;
-  });
+  };
+  return db::commit_for<bool>(committer_, write);
 }
 
 Result<> JobStore::fail_or_retry(const std::string& name, const std::string& failure_reason) {
-  return database_.with([&](db::Database& database) -> Result<> {
-    auto transaction = TRY(db::Transaction::begin(database));
+  return committer_.commit([&](db::Database& database) -> Result<> {
     Job job = TRY(find_job(database, name));
     Happening failure{JobEvent::failed, clock_.now(), "", failure_reason, false};
     TRY(fail_or_begin_again(database, job, failure));
-    return transaction.commit();
+    return {};
   });
 }
 
 Result<> JobStore::interrupt(const std::string& name) {
-  return database_.with([&](db::Database& database) -> Result<> {
-    auto transaction = TRY(db::Transaction::begin(database));
+  return committer_.commit([&](db::Database& database) -> Result<> {
     Job job = TRY(find_job(database, name));
     if (!job.is_spot) {
       return fail(Code::invalid, "only jobs with EnableManagedSpotTraining can be interrupted");
@@ -365,32 +365,30 @@ Result<> JobStore::interrupt(const std::string& name) {
                   api_name(job.phase));
     }
     TRY(database.prepare("UPDATE job SET is_interrupting = 1 WHERE name = ?").bind(name).run());
-    return transaction.commit();
+    return {};
   });
 }
 
 Result<> JobStore::restart(const std::string& name) {
-  return database_.with([&](db::Database& database) -> Result<> {
-    auto transaction = TRY(db::Transaction::begin(database));
+  return committer_.commit([&](db::Database& database) -> Result<> {
     TRY(begin_next_attempt(database, TRY(find_job(database, name)), clock_.now()));
-    return transaction.commit();
+    return {};
   });
 }
 
 Result<> JobStore::exceed_max_wait(const std::string& name) {
-  return database_.with([&](db::Database& database) -> Result<> {
-    auto transaction = TRY(db::Transaction::begin(database));
+  return committer_.commit([&](db::Database& database) -> Result<> {
     auto row = database.prepare("SELECT 1 FROM instance WHERE job = ?");
     bool has_instance = TRY(row.bind(name).step());
     TRY(database.prepare("UPDATE job SET is_over_max_wait = 1 WHERE name = ?").bind(name).run());
     JobEvent event = has_instance ? JobEvent::stop_requested : JobEvent::max_wait_time_exceeded;
     TRY(move(database, name, {event, clock_.now(), "", "", false}));
-    return transaction.commit();
+    return {};
   });
 }
 
 Result<std::optional<JobCredentials>> JobStore::find_credentials(const std::string& access_key) {
-  return database_.with([&](db::Database& database) -> Result<std::optional<JobCredentials>> {
+  return rows_.with([&](db::Database& database) -> Result<std::optional<JobCredentials>> {
     auto row = database.prepare(
         "SELECT access_key, secret_key, session_token FROM job "
         "WHERE access_key = ? AND is_terminal = 0");
@@ -401,7 +399,7 @@ Result<std::optional<JobCredentials>> JobStore::find_credentials(const std::stri
 }
 
 Result<> JobStore::add_instance(const Instance& instance) {
-  return database_.with([&](db::Database& database) -> Result<> {
+  return committer_.commit([&](db::Database& database) -> Result<> {
     auto insert = database.prepare("INSERT INTO instance VALUES (?, ?, ?, ?, ?, 0, ?)");
     insert.bind(instance.job).bind(instance.attempt).bind(instance.host).bind(instance.handle);
     return insert.bind(instance.report_token).bind(to_epoch_ms(clock_.now())).run();
@@ -409,7 +407,7 @@ Result<> JobStore::add_instance(const Instance& instance) {
 }
 
 Result<> JobStore::set_handle(const Instance& instance, const std::string& handle) {
-  return database_.with([&](db::Database& database) -> Result<> {
+  return committer_.commit([&](db::Database& database) -> Result<> {
     auto update = database.prepare(
         "UPDATE instance SET handle = ? WHERE job = ? AND attempt = ? AND host = ?");
     return update.bind(handle).bind(instance.job).bind(instance.attempt).bind(instance.host).run();
@@ -417,7 +415,7 @@ Result<> JobStore::set_handle(const Instance& instance, const std::string& handl
 }
 
 Result<std::vector<Instance>> JobStore::instances(const std::string& job) {
-  return database_.with([&](db::Database& database) -> Result<std::vector<Instance>> {
+  return rows_.with([&](db::Database& database) -> Result<std::vector<Instance>> {
     auto row = database.prepare(fmt::format(
         "SELECT {} FROM instance WHERE job = ? ORDER BY attempt, host", kInstanceColumns));
     row.bind(job);
@@ -428,7 +426,7 @@ Result<std::vector<Instance>> JobStore::instances(const std::string& job) {
 }
 
 Result<std::vector<Instance>> JobStore::finished_instances() {
-  return database_.with([&](db::Database& database) -> Result<std::vector<Instance>> {
+  return scans_.with([&](db::Database& database) -> Result<std::vector<Instance>> {
     auto row = database.prepare(fmt::format(
         "SELECT {} FROM instance WHERE job IN (SELECT name FROM job WHERE is_terminal = 1)",
         kInstanceColumns));
@@ -439,7 +437,7 @@ Result<std::vector<Instance>> JobStore::finished_instances() {
 }
 
 Result<> JobStore::remove_instance(const Instance& instance) {
-  return database_.with([&](db::Database& database) -> Result<> {
+  return committer_.commit([&](db::Database& database) -> Result<> {
     auto remove =
         database.prepare("DELETE FROM instance WHERE job = ? AND attempt = ? AND host = ?");
     return remove.bind(instance.job).bind(instance.attempt).bind(instance.host).run();
@@ -447,16 +445,15 @@ Result<> JobStore::remove_instance(const Instance& instance) {
 }
 
 Result<> JobStore::remove_instances(const std::string& job) {
-  return database_.with([&](db::Database& database) -> Result<> {
-    auto transaction = TRY(db::Transaction::begin(database));
+  return committer_.commit([&](db::Database& database) -> Result<> {
     TRY(database.prepare("DELETE FROM instance WHERE job = ?").bind(job).run());
     TRY(delete_marked(database));
-    return transaction.commit();
+    return {};
   });
 }
 
 Result<std::optional<Instance>> JobStore::find_instance(const std::string& report_token) {
-  return database_.with([&](db::Database& database) -> Result<std::optional<Instance>> {
+  return rows_.with([&](db::Database& database) -> Result<std::optional<Instance>> {
     auto row = database.prepare(
         fmt::format("SELECT {} FROM instance WHERE report_token = ?", kInstanceColumns));
     row.bind(report_token);
@@ -488,8 +485,7 @@ Result<> JobStore::take_event(db::Database& database, const Instance& instance,
 
 Result<int64_t> JobStore::take_events(const Instance& instance,
                                       const std::vector<protocol::Event>& events) {
-  return database_.with([&](db::Database& database) -> Result<int64_t> {
-    auto transaction = TRY(db::Transaction::begin(database));
+  auto write = [&](db::Database& database) -> Result<int64_t> {
     auto row = database.prepare(
         "SELECT acknowledged FROM instance WHERE job = ? AND attempt = ? AND host = ?");
     row.bind(instance.job).bind(instance.attempt).bind(instance.host);
@@ -504,9 +500,9 @@ Result<int64_t> JobStore::take_events(const Instance& instance,
         "UPDATE instance SET acknowledged = ? WHERE job = ? AND attempt = ? AND host = ?");
     update.bind(acknowledged).bind(instance.job).bind(instance.attempt).bind(instance.host);
     TRY(update.run());
-    TRY(transaction.commit());
     return acknowledged;
-  });
+  };
+  return db::commit_for<int64_t>(committer_, write);
 }
 
 }  // namespace trainyard::jobs

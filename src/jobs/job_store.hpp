@@ -14,6 +14,7 @@
 #include "base/file.hpp"
 #include "base/guarded.hpp"
 #include "base/result.hpp"
+#include "db/committer.hpp"
 #include "db/database.hpp"
 #include "model/job_status.hpp"
 #include "protocol/report.hpp"
@@ -171,11 +172,21 @@ class JobStore {
                       const protocol::Event& event);
   Result<std::vector<Job>> select(const std::string& condition);
 
-  JobStore(db::Database database, const Clock& clock)
-      : clock_(clock), database_(std::move(database)) {}
+  JobStore(const Clock& clock, db::Database writer, db::Database rows, db::Database lists,
+           db::Database scans)
+      : clock_(clock),
+        committer_(std::move(writer)),
+        rows_(std::move(rows)),
+        lists_(std::move(lists)),
+        scans_(std::move(scans)) {}
 
   const Clock& clock_;
-  Guarded<db::Database> database_;
+  db::Committer<Result<>> committer_;
+  // Connections of their own, so that nobody who reads waits for the disk, and nobody who asks for
+  // a row or a page for one who looks at all jobs.
+  Guarded<db::Database> rows_;
+  Guarded<db::Database> lists_;
+  Guarded<db::Database> scans_;
 };
 
 }  // namespace trainyard::jobs

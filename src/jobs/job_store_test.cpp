@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "base/random.hpp"
 
 namespace trainyard::jobs {
@@ -42,6 +45,40 @@ TEST_F(JobStoreTest, a_name_is_taken_once) {
   EXPECT_TRUE(create("a"));
   EXPECT_EQ(create("a").error().code, Code::conflict);
   EXPECT_EQ(store_->find("b").error().code, Code::not_found);
+}
+
+TEST_F(JobStoreTest, changes_of_many_threads_are_each_whole_and_seen_at_once) {
+  constexpr int kThreads = 8;
+  constexpr int kRounds = 40;
+  std::atomic<int> first = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int thread = 0; thread < kThreads; ++thread) {
+      threads.emplace_back([&, thread] {
+        for (int i = 0; i < kRounds; ++i) {
+          // One that fails shares its transaction with others, which must not notice.
+          auto shared = fmt::format("shared-{}", i);
+          auto own = fmt::format("own-{}-{}", thread, i);
+          auto made = store_->create({shared, "arn", "{}", "{}", "[]", {shared, "s", "t"}});
+          if (made) ++first;
+          EXPECT_TRUE(made || made.error().code == Code::conflict);
+          EXPECT_TRUE(store_->create({own, "arn", "{}", "{}", "[]", {own, "s", "t"}}));
+          EXPECT_TRUE(store_->apply(own, JobEvent::stop_requested).value());
+          auto job = store_->find(own);
+          ASSERT_TRUE(job);
+          EXPECT_EQ(job->phase, Phase::stopping);
+          EXPECT_EQ(job->transitions.back().phase, Phase::stopping);
+          EXPECT_TRUE(store_->apply(own, JobEvent::stopped).value());
+          EXPECT_TRUE(store_->remove(own));
+          EXPECT_EQ(store_->find(own).error().code, Code::not_found);
+        }
+      });
+    }
+  }
+  EXPECT_EQ(first, kRounds);
+  EXPECT_EQ(store_->all().value().size(), static_cast<size_t>(kRounds));
+  store_ = JobStore::open(folder_ / "server.db", clock_).value();
+  EXPECT_EQ(store_->active().value().size(), static_cast<size_t>(kRounds));
 }
 
 TEST_F(JobStoreTest, events_count_once_and_in_order) {

@@ -34,10 +34,15 @@ Result<> Scheduler::recover() {
 void Scheduler::start() {
   thread_ = std::jthread([this](std::stop_token stop) {
     while (!stop.stop_requested()) {
+      auto begin = std::chrono::steady_clock::now();
       if (auto looked = look(); !looked) {
         log::error("scheduling", {{"error", looked.error().message}});
       }
-      auto deadline = std::chrono::steady_clock::now() + kLookInterval;
+      auto end = std::chrono::steady_clock::now();
+      auto deadline = end + kLookInterval;
+      // With thousands of jobs that wait, and new ones all the time, it would do nothing but look.
+      is_awake_.wait(
+          stop, end + (end - begin), [](bool) { return false; }, [](bool) {});
       is_awake_.wait(
           stop, deadline, [](bool is_awake) { return is_awake; },
           [](bool& is_awake) { is_awake = false; });
