@@ -57,6 +57,10 @@ Database::~Database() {
 
 Result<Database> Database::open(const std::filesystem::path& path, Durability durability,
                                 std::span<const std::string_view> migrations) {
+  // Statistics that nobody asks for take a lock of all threads for each piece of memory. It is an
+  // error, and no matter, once SQLite is in use.
+  static const int without_statistics = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  static_cast<void>(without_statistics);
   sqlite3* handle = nullptr;
   int result =
       sqlite3_open_v2(path.c_str(), &handle,

@@ -276,6 +276,7 @@ Result<JobPage> JobStore::list(const JobQuery& query) {
     if (end) row.bind(end->value).bind(end->name);
     row.bind(query.limit + 1);
     JobPage page;
+    page.jobs.reserve(std::min<size_t>(query.limit, 100));
     while (TRY(row.step())) {
       if (page.jobs.size() == query.limit) {
         const Job& last = page.jobs.back();

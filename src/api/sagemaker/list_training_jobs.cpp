@@ -19,13 +19,14 @@ jobs::SortBy sort_by(const std::string& word) {
   return word == "Status" ? jobs::SortBy::status : jobs::SortBy::created;
 }
 
-json::object summary(const jobs::Job& job) {
-  json::object entry{{"TrainingJobName", job.name},
-                     {"TrainingJobArn", job.arn},
-                     {"CreationTime", to_timestamp(job.created)},
-                     {"LastModifiedTime", to_timestamp(job.modified)},
-                     {"TrainingJobStatus", api_name(status_of(job))},
-                     {"SecondaryStatus", api_name(job.phase)}};
+json::object summary(const jobs::Job& job, const boost::json::storage_ptr& memory) {
+  json::object entry({{"TrainingJobName", job.name},
+                      {"TrainingJobArn", job.arn},
+                      {"CreationTime", to_timestamp(job.created)},
+                      {"LastModifiedTime", to_timestamp(job.modified)},
+                      {"TrainingJobStatus", api_name(status_of(job))},
+                      {"SecondaryStatus", api_name(job.phase)}},
+                     7, memory);
   if (job.training_end) entry["TrainingEndTime"] = to_timestamp(*job.training_end);
   return entry;
 }
@@ -51,9 +52,13 @@ JsonReply list_training_jobs(const Services& services, const json::object& reque
   }
   auto page = services.jobs.list(query);
   if (!page) return refuse_json(page.error());
-  json::array summaries;
-  for (const jobs::Job& job : page->jobs) summaries.push_back(summary(job));
-  json::object document{{"TrainingJobSummaries", std::move(summaries)}};
+  // A thousand small values that live and go together.
+  boost::json::monotonic_resource memory(32 << 10);
+  json::array summaries(&memory);
+  summaries.reserve(page->jobs.size());
+  for (const jobs::Job& job : page->jobs) summaries.push_back(summary(job, &memory));
+  json::object document(&memory);
+  document["TrainingJobSummaries"] = std::move(summaries);
   if (!page->next_token.empty()) document["NextToken"] = page->next_token;
   return json::serialize(document);
 }
