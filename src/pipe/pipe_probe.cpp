@@ -102,10 +102,31 @@ PipeChannel channel_of(const std::string& name, Source source) {
   return channel;
 }
 
-void run(const fs::path& folder, uint64_t bytes, int rounds) {
-  for (const char* name : {"store", "data", "state"}) {
-    CHECK(make_directories(folder / name), "a folder to work in");
+// Many small objects of a store whose every answer takes 5 ms.
+void run_far(const fs::path& folder, int rounds) {
+  constexpr int kObjects = 200;
+  constexpr uint64_t kObjectBytes = 100'000;
+  StoreServer server(folder / "far");
+  PipeChannel channel;
+  channel.name = "far";
+  for (int i = 0; i < kObjects; ++i) {
+    Source source = server.put(fmt::format("k{}", i), random_bytes(kObjectBytes));
+    channel.entries.push_back({Piece{"", std::move(source)}});
   }
+  server.set_fault([](const http::Request&, http::Response&) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  });
+  PipePlan plan{server.access(), {}, folder / "data", folder / "state", ::geteuid(), {channel}};
+  auto feeder = Feeder::start(plan).value();
+  std::vector<Rate> rates;
+  for (int epoch = 0; epoch < rounds; ++epoch) {
+    rates.push_back(measure(kObjects * kObjectBytes,
+                            [&] { return drain(folder / "data" / fmt::format("far_{}", epoch)); }));
+  }
+  print("small objects, 5 ms away", rates);
+}
+
+void run(const fs::path& folder, uint64_t bytes, int rounds) {
   StoreServer server(folder / "store");
   Source remote = server.put("large", random_bytes(bytes));
   Source local = remote;
@@ -146,6 +167,11 @@ int main(int count, char** arguments) {
   auto mebibytes = trainyard::parse_unsigned(arguments[2]);
   auto rounds = trainyard::parse_unsigned(arguments[3]);
   CHECK(mebibytes && *mebibytes > 0 && rounds && *rounds > 0, "numbers");
-  trainyard::pipe::run(arguments[1], *mebibytes << 20, static_cast<int>(*rounds));
+  trainyard::fs::path folder = arguments[1];
+  for (const char* name : {"store", "far", "data", "state"}) {
+    CHECK(trainyard::make_directories(folder / name), "a folder to work in");
+  }
+  trainyard::pipe::run(folder, *mebibytes << 20, static_cast<int>(*rounds));
+  trainyard::pipe::run_far(folder, static_cast<int>(*rounds));
   return 0;
 }
