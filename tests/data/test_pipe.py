@@ -192,7 +192,7 @@ def test_an_agent_that_is_killed_after_the_script_does_not_miss_its_feeds(own_se
         with open("/opt/ml/model/big", "wb") as file:
             for _ in range(300):
                 file.write(os.urandom(1 << 20))
-    """, InputDataConfig=[channel(jobs, "Pipe")])
+    """, InputDataConfig=[channel(jobs)])
     jobs.wait(name, until=("Uploading", "Completed"), member="SecondaryStatus")
     agent = jobs.service.folder / "data/jobs" / name / "1/algo-1/agent.json"
     os.kill(json.loads(agent.read_text())["pid"], signal.SIGKILL)
