@@ -75,19 +75,29 @@ Result<> prepare_folders(std::span<const Fetch> fetches, const std::string& what
     folder.fetches.push_back(&fetch);
     folder.needed += fetch.size;
   }
-  std::map<dev_t, uint64_t> needed;
+  struct Disk {
+    uint64_t needed = 0;
+    fs::path path;  // something on it
+  };
+  std::map<dev_t, Disk> disks;
   for (auto& [path, folder] : folders) {
     TRY(make_directories(path));
     look_at_leftovers(path, folder);
     struct stat info {};
     if (::stat(path.c_str(), &info) != 0) return fail_errno(errno, "reading " + path.string());
-    uint64_t total = needed[info.st_dev] += folder.needed;
+    Disk& disk = disks[info.st_dev];
+    disk.needed += folder.needed;
+    disk.path = path;
+  }
+  for (const auto& [device, disk] : disks) {
     struct statvfs space {};
-    if (::statvfs(path.c_str(), &space) != 0) return fail_errno(errno, "reading " + path.string());
+    if (::statvfs(disk.path.c_str(), &space) != 0) {
+      return fail_errno(errno, "reading " + disk.path.string());
+    }
     uint64_t free = space.f_bavail * space.f_frsize;
-    if (total == 0 || total + total / 20 <= free) continue;
+    if (disk.needed == 0 || disk.needed + disk.needed / 20 <= free) continue;
     return fail(Code::exhausted, "No space left on device: {} needs {}, {} has {} free", what,
-                format_bytes(total), path.string(), format_bytes(free));
+                format_bytes(disk.needed), disk.path.string(), format_bytes(free));
   }
   return {};
 }

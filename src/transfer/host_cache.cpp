@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -45,6 +46,15 @@ Inventory look_at(const fs::path& folder) {
   std::sort(inventory.free.begin(), inventory.free.end(),
             [](const Entry& a, const Entry& b) { return a.used < b.used; });
   return inventory;
+}
+
+// What the disk lacks for so many bytes, and the twentieth that a download leaves free (fetch.cpp).
+uint64_t lacking(const fs::path& folder, uint64_t bytes) {
+  struct statvfs disk {};
+  if (::statvfs(folder.c_str(), &disk) != 0) return 0;
+  uint64_t free = uint64_t{disk.f_bavail} * disk.f_frsize;
+  uint64_t needed = bytes + bytes / 20;
+  return needed > free ? needed - free : 0;
 }
 
 // False where it is in use after all: a part file that is being filled is locked.
@@ -109,7 +119,8 @@ Result<> HostCache::make_room(uint64_t bytes) const {
   Inventory inventory = look_at(folder_);
   size_t evicted = 0;
   for (const Entry& entry : inventory.free) {
-    if (inventory.total_bytes + bytes <= limit_bytes_) break;
+    bool is_enough = inventory.total_bytes + bytes <= limit_bytes_ && lacking(folder_, bytes) == 0;
+    if (is_enough) break;
     if (entry.path.filename() == "lock" || !evict(entry)) continue;
     inventory.total_bytes -= std::min(entry.size, inventory.total_bytes);
     ++evicted;

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -112,6 +113,17 @@ TEST_F(HostCacheTest, jobs_that_hold_more_than_the_limit_still_run) {
   end("two");
   EXPECT_EQ(run("three", {"f"}, 2 * kSize), 1U);
   EXPECT_LE(entries(), 2U);
+}
+
+TEST_F(HostCacheTest, what_no_job_uses_goes_when_the_disk_is_full) {
+  ASSERT_TRUE(make_directories(folder_));
+  // Seven objects fit, whatever the limit says.
+  if (::mount("none", folder_.c_str(), "tmpfs", 0, "size=448k") != 0) GTEST_SKIP() << "no mounts";
+  EXPECT_EQ(run("first", {"a", "b", "c", "d"}, 1 << 30), 4U);
+  end("first");
+  EXPECT_EQ(run("second", {"d", "e", "f", "g", "h"}, 1 << 30), 4U);
+  EXPECT_LT(entries(), 8U);
+  EXPECT_EQ(::umount2(folder_.c_str(), MNT_DETACH), 0);
 }
 
 TEST_F(HostCacheTest, what_is_too_large_or_has_no_version_is_not_kept) {
