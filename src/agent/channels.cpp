@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The input channels: which objects they are, and how their files come to the script.
+#include <algorithm>
+
 #include "agent/channel_folder.hpp"
 #include "agent/channel_objects.hpp"
 #include "agent/feeds.hpp"
@@ -45,10 +47,12 @@ uint64_t bytes_of(const std::vector<transfer::Fetch>& fetches) {
 // What is in the cache was downloaded for another job, perhaps with other rights: one byte of one
 // object shows whether this job may read, as listing has shown that it may list.
 Result<> check_permission(const Context& context, const transfer::S3Access& access,
-                          const transfer::Fetch& object) {
-  if (object.size == 0) return {};
+                          const std::vector<transfer::Fetch>& cached) {
+  auto object = std::find_if(cached.begin(), cached.end(),
+                             [](const transfer::Fetch& one) { return one.size > 0; });
+  if (object == cached.end()) return {};
   transfer::S3Client client(access, context.stop);
-  return client.read_range(object.object, object.etag, 0, 1,
+  return client.read_range(object->object, object->etag, 0, 1,
                            [](std::string_view) { return Result<>(); });
 }
 
@@ -119,7 +123,7 @@ Result<Wanted> link_what_is_here(const Context& context, const ChannelObjects& o
   wanted.elsewhere = TRY(link_objects(objects, view));
   wanted.missing = TRY(cache_of(context).link(objects.access, wanted.elsewhere));
   if (wanted.missing.empty() && !wanted.elsewhere.empty()) {
-    TRY(check_permission(context, objects.access, wanted.elsewhere.front()));
+    TRY(check_permission(context, objects.access, wanted.elsewhere));
   }
   return wanted;
 }

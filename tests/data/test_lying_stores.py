@@ -128,3 +128,16 @@ def test_a_server_that_goes_away_ends_the_job(jobs, store, mode):
     store.fault.choose = lambda seen, number: "reset"
     description, _ = run(jobs, mode)
     assert description["TrainingJobStatus"] == "Failed" and "s3://bucket/in/part-" in description["FailureReason"]
+
+
+def test_an_empty_object_does_not_stand_for_the_right_to_read(tmp_path):
+    """What the cache has is shown to jobs that may read the bucket's objects, not only list them."""
+    faults = Faults()
+    with LyingStore({"in/a": b"", "in/b": b"b" * 1000}, fault=faults) as made:
+        (tmp_path / "c.toml").write_text(f'[s3.remotes.liar]\nbuckets = ["bucket"]\nendpoint = "{made.endpoint}"\n')
+        service = Service(tmp_path, "--config", tmp_path / "c.toml", *PLAIN_ARGUMENTS)
+        assert run(Jobs(service), "File")[0]["TrainingJobStatus"] == "Completed"
+        faults.choose = lambda seen, number: "403"
+        description, got = run(Jobs(service), "File")
+        assert service.close() == 0
+    assert description["TrainingJobStatus"] == "Failed" and got is None
