@@ -4,6 +4,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import time
 
 import pytest
 from botocore.exceptions import ClientError
@@ -45,6 +46,8 @@ def test_an_ordinary_user_has_walls_too(tmp_path):
                 os.chmod(root + "fast/a", 0o777)
             except OSError as error:
                 print("REFUSED", error.strerror)
+            os.makedirs("/tmp/closed/in")
+            os.chmod("/tmp/closed", 0)
         """, InputDataConfig=[{"ChannelName": channel, "InputMode": mode, "DataSource": source}
                               for channel, mode in (("file", "File"), ("fast", "FastFile"), ("pipe", "Pipe"))])
         done = jobs.wait(name)
@@ -52,6 +55,10 @@ def test_an_ordinary_user_has_walls_too(tmp_path):
         assert jobs.archive(name) == {"m": b"x"} and "REFUSED Read-only file system" in jobs.lines(name)
         assert jobs.s3.get_object(Bucket=jobs.bucket, Key="in/a")["Body"].read() == b"data"
         assert sum("in place, no byte moved" in line for line in jobs.lines(name)) == 2, jobs.lines(name)
+        deadline = time.monotonic() + 30
+        while (home / "data/jobs" / name).exists():  # nothing is left, closed folders neither
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
     finally:
         service.close()
 
