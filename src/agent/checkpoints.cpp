@@ -8,7 +8,8 @@
 
 #include "agent/checkpoint_files.hpp"
 #include "base/text.hpp"
-#include "transfer/downloader.hpp"
+#include "transfer/channel_plan.hpp"
+#include "transfer/fetch.hpp"
 
 namespace trainyard::agent {
 
@@ -103,9 +104,13 @@ Result<> Checkpoints::restore() {
                              format_bytes(plan.total_bytes), target_.text()));
   }
   TRY(make_directories(folder_));
-  TRY(transfer::download_files(
-      context_.s3_access(target_.bucket), target_.bucket, plan, folder_, [](uint64_t) {},
-      context_.stop));
+  std::vector<transfer::Fetch> fetches;
+  for (const transfer::PlannedFile& file : plan.files) {
+    fetches.push_back({{target_.bucket, file.key}, file.size, file.etag, folder_ / file.path});
+  }
+  transfer::FetchOptions options;
+  options.what = "the checkpoint";
+  TRY(transfer::fetch_all(context_.s3_access(target_.bucket), fetches, options, context_.stop));
   return remember_restored();
 }
 

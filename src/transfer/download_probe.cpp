@@ -18,7 +18,7 @@
 #include "base/json.hpp"
 #include "base/text.hpp"
 #include "objects/checksum.hpp"
-#include "transfer/downloader.hpp"
+#include "transfer/channel_plan.hpp"
 #include "transfer/fetch.hpp"
 
 namespace trainyard::transfer {
