@@ -154,7 +154,7 @@ int main(int count, char** arguments) {
   }
   threads.clear();
   std::chrono::duration<double> took = steady_clock::now() - start;
-  fmt::print("{:.0f} requests/s, {} failed\n", static_cast<double>(done_count) / took.count(),
+  fmt::print("{:.2f} requests/s, {} failed\n", static_cast<double>(done_count) / took.count(),
              failed_count.load());
   return failed_count > 0 ? 1 : 0;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How fast a reader gets a large object through a pipe, against a loop that copies 64 KiB at a time
-// through a pipe of the usual 64 KiB. One line of JSON for each way on standard output.
+// through a pipe of the usual 64 KiB. One line of JSON for each way on standard output; "runs" are
+// pairs of GB/s and CPU-seconds per GB, in the order of the rounds.
 // usage: pipe_probe SCRATCH_FOLDER MEBIBYTES ROUNDS
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -87,12 +88,17 @@ uint64_t pass_from_store_by_copying(const StoreServer& server, const fs::path& f
 }
 
 void print(const char* name, std::vector<Rate> rates) {
+  std::string runs;
+  for (const Rate& rate : rates) {
+    runs += fmt::format("{}[{:.3f},{:.4f}]", runs.empty() ? "" : ",", rate.gigabytes_per_second,
+                        rate.seconds_per_gigabyte);
+  }
   auto middle = rates.begin() + static_cast<ptrdiff_t>(rates.size() / 2);
   std::nth_element(rates.begin(), middle, rates.end(), [](const Rate& a, const Rate& b) {
     return a.gigabytes_per_second < b.gigabytes_per_second;
   });
-  fmt::print("{{\"way\":\"{}\",\"gb_per_s\":{:.2f},\"cpu_s_per_gb\":{:.3f}}}\n", name,
-             middle->gigabytes_per_second, middle->seconds_per_gigabyte);
+  fmt::print("{{\"way\":\"{}\",\"gb_per_s\":{:.2f},\"cpu_s_per_gb\":{:.3f},\"runs\":[{}]}}\n", name,
+             middle->gigabytes_per_second, middle->seconds_per_gigabyte, runs);
 }
 
 PipeChannel channel_of(const std::string& name, Source source) {
