@@ -79,7 +79,7 @@ def over(bench, line, milliseconds):
     bench.stack.callback(server.close)
     tables = []
     for is_small in (False, True):
-        size = 1024 if is_small else bench.size(256 << 20, 16 << 20)
+        size = 1024 if is_small else bench.size(128 << 20, 16 << 20)
         count = bench.size(2_000, 100) if is_small else 2
         bucket = f"{BUCKET}-{is_small:d}"
         source = make_source(bench, count, size)
@@ -89,7 +89,7 @@ def over(bench, line, milliseconds):
                       f"Round trips take {2 * milliseconds} ms; the server's CPU includes the line's, a program.")
         clients = Downloads(server, bucket, source, bench.folder / "target", is_small=is_small, is_far=True,
                             inside=["ip", "netns", "exec", line.namespace])
-        bench.compare(table, clients.all("trainyard", "s5cmd", "rclone", "rclone-md5"), servers=[server, line],
-                      per="object" if is_small else "GB", seconds=60)
+        bench.compare(table, clients.all("trainyard", "s5cmd", "rclone"), servers=[server, line],
+                      per="object" if is_small else "GB", seconds=25)
         tables.append(table)
     return tables

@@ -67,7 +67,8 @@ def timed(command, *, stdin=None, environment=None, cwd=None, stdout=None):
     reader.join()
     if process.returncode != 0:
         text = (errors[0] + output[-500:]).decode(errors="replace")
-        raise Failed(f"{pathlib.Path(str(command[0])).name} ended with {process.returncode}: {text[-600:]}")
+        shown = "".join(one for one in text[-600:] if one.isprintable() or one == "\n")
+        raise Failed(f"{pathlib.Path(str(command[0])).name} ended with {process.returncode}: {shown}")
     sample = Sample(seconds, usage.ru_utime + usage.ru_stime, memory_mib=usage.ru_maxrss / 1024)
     answer = last_json(output)
     if "seconds" in answer and "cpu" in answer:
@@ -192,7 +193,7 @@ def measured(contender, servers, patience):
     return sample
 
 
-def interleave(contenders, *, rounds, servers=(), say=print, patience=2, seconds=120):
+def interleave(contenders, *, rounds, servers=(), say=print, patience=0.3, seconds=60):
     """{contender: samples}: A, B, A, B after a first round that is thrown away. Rounds that others
     disturbed are repeated while there is time, and the least disturbed ones are kept, whatever they
     measured. A contender that fails is left out, and why is said."""
@@ -201,7 +202,7 @@ def interleave(contenders, *, rounds, servers=(), say=print, patience=2, seconds
     number = 0
     while True:
         quiet = min((sum(s.foreign < DISTURBED for s in taken[name]) for name in taken), default=rounds)
-        if number > rounds and (quiet >= rounds or number > rounds * 2 or
+        if number > rounds and (quiet >= rounds or number > rounds * 3 / 2 or
                                 time.monotonic() > deadline):
             break
         for contender in [one for one in contenders if one.name in taken]:

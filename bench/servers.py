@@ -95,7 +95,7 @@ class Trainyard(Server):
 
     def close(self):
         if self.process.poll() is None:
-            self.service.close()
+            self.service.kill(signal.SIGTERM)  # all jobs of a workload have ended
 
     def stop(self):
         self.service.kill(signal.SIGTERM)
@@ -111,14 +111,14 @@ class Trainyard(Server):
 
 class Versitygw(Server):
     name = "versitygw"
-    flags = "versitygw --port … --access … --secret … --region us-west-2 --quiet posix FOLDER"
+    flags = "versitygw --port … --access … --secret … --region us-west-2 --quiet --keep-alive posix FOLDER"
 
     def __init__(self, folder):
         self.folder, self.data, self.port = folder, folder / "data", free_port()
         self.data.mkdir(parents=True)
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.start([PEERS / "bin/versitygw", "--port", f"127.0.0.1:{self.port}", "--access", self.access_key,
-                    "--secret", self.secret_key, "--region", REGION, "--quiet", "posix", self.data])
+                    "--secret", self.secret_key, "--region", REGION, "--quiet", "--keep-alive", "posix", self.data])
 
 
 class Minio(Server):

@@ -111,7 +111,7 @@ def lists(bench):
     server = bench.trainyard("store")
     make_bucket(server, BUCKET)
     insert_keys(server, count)
-    target = f"{BUCKET}?list-type=2&max-keys=1000&start-after=folder%2F00%2Fshard-0005000.tfrecord"
+    target = f"{BUCKET}?list-type=2&max-keys=1000&start-after=folder%2F00%2Fshard-0000500.tfrecord"
     table = Table("LIST of 1,000 keys", "requests/s", "One connection; CPU of the server is per request.")
     requests = Requests("get", 1, 1)
     contenders = [requests.to(server, target, "-", name=f"Trainyard, {count:,} keys")]
