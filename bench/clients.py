@@ -19,7 +19,8 @@ class Downloads:
     def __init__(self, server, bucket, source, target, *, is_small=False, is_far=False, inside=()):
         self.server, self.bucket, self.source, self.target = server, bucket, source, target
         self.sizes = {entry.name: entry.stat().st_size for entry in os.scandir(source)}
-        self.bytes, self.is_small, self.is_far = sum(self.sizes.values()), is_small, is_far
+        self.bytes = sum(self.sizes.values())
+        self.is_small, self.is_far = is_small, is_far
         self.inside = list(inside)  # words before every command: another network namespace
         self.compared = set()
 

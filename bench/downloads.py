@@ -30,7 +30,7 @@ def make_source(bench, count, size):
 
 @workload("large", "File channel: large objects")
 def large(bench):
-    size, count = bench.size(512 << 20, 64 << 20), 2
+    size, count = bench.size(256 << 20, 64 << 20), 2
     source = make_source(bench, count, size)
     tables = []
     for kind, which in (("trainyard", ("trainyard", "raw", "s5cmd", "rclone", "rclone-md5", "crt", "classic", "aws")),

@@ -16,21 +16,21 @@ def pipe_runs(bench, mebibytes):
     """{way: samples} of one run of pipe_probe, which takes turns itself; the first turn is thrown away."""
     scratch = bench.place("pipe")
     begin, used, own = time.monotonic(), measuring.busy_seconds(), measuring.own_seconds()
-    sample, output, _ = timed([PROBES / "pipe_probe", scratch, mebibytes, bench.rounds + 1])
+    _, output, _ = timed([PROBES / "pipe_probe", scratch, mebibytes, bench.rounds + 1])
     took = time.monotonic() - begin
     foreign = (measuring.busy_seconds() - used - (measuring.own_seconds() - own)) / took / measuring.CORES
     ways = {}
     for line in output.splitlines():
         answer = json.loads(line)
         ways[answer["way"]] = [
-            Sample(1 / rate, cpu, memory_mib=sample.memory_mib, count=1e9, foreign=max(0, foreign))
+            Sample(1 / rate, cpu, count=1e9, foreign=max(0, foreign))
             for rate, cpu in answer["runs"][1:]]
     return ways, foreign
 
 
 @workload("pipe", "Pipe channel")
 def pipe(bench):
-    mebibytes = bench.size(1024, 64)
+    mebibytes = bench.size(512, 64)
     bench.say("  pipe_probe: local and remote, each beside its copy loop")
     measuring.warm(bench.folder, bench.size(2, 0.2))
     tries = []
@@ -50,7 +50,7 @@ def pipe(bench):
                       "From the feeder's start to the reader's last byte; the reader takes 1 MiB at a time. CPU is of "
                       "feeder, reader and, remote, of the server.")
         for way in (f"{where} pipe", f"{where} copy loop"):
-            table.rows.append(measuring.row(Contender(way, flags[way], None), ways[way], memory=False))
+            table.rows.append(measuring.row(Contender(way, flags[way], None), ways[way]))
         tables.append(table)
     return tables
 

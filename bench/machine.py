@@ -13,7 +13,7 @@ VERSIONS = {
     "AWS CLI": [PEERS / "python/bin/aws", "--version"], "pigz": ["pigz", "--version"], "gzip": ["gzip", "--version"],
     "boto3": [PEERS / "python/bin/python", "-c", "import boto3; print(boto3.__version__)"],
     "awscrt": [PEERS / "python/bin/python", "-c", "import awscrt; print(awscrt.__version__)"],
-    "nginx": [PEERS / "root/usr/sbin/nginx", "-v"], "versitygw": [PEERS / "bin/versitygw", "--version"],
+    "nginx": [PEERS / "root/usr/sbin/nginx", "-v"], "versitygw": ["go", "version", "-m", PEERS / "bin/versitygw"],
     "MinIO": ["go", "version", "-m", PEERS / "bin/minio"]}
 
 

@@ -23,7 +23,6 @@ class Sample:
     seconds: float
     cpu: float = 0
     server_cpu: float = 0
-    memory_mib: float = 0
     count: float = 1        # bytes, objects or requests, as the workload says
     foreign: float = 0      # share of the machine that others took meanwhile
     load: float = 0
@@ -69,7 +68,7 @@ def timed(command, *, stdin=None, environment=None, cwd=None, stdout=None):
         text = (errors[0] + output[-500:]).decode(errors="replace")
         shown = "".join(one for one in text[-600:] if one.isprintable() or one == "\n")
         raise Failed(f"{pathlib.Path(str(command[0])).name} ended with {process.returncode}: {shown}")
-    sample = Sample(seconds, usage.ru_utime + usage.ru_stime, memory_mib=usage.ru_maxrss / 1024)
+    sample = Sample(seconds, usage.ru_utime + usage.ru_stime)
     answer = last_json(output)
     if "seconds" in answer and "cpu" in answer:
         sample.seconds, sample.cpu = answer["seconds"], answer["cpu"]
@@ -221,7 +220,7 @@ def interleave(contenders, *, rounds, servers=(), say=print, patience=0.3, secon
     return kept, failures
 
 
-def row(contender, samples, *, per="GB", memory=True):
+def row(contender, samples, *, per="GB"):
     """What the page needs of a contender's samples, as JSON. `per` is the unit of CPU costs."""
     unit = 1e9 if per == "GB" else 1
     rates = sorted(sample.rate for sample in samples)
@@ -232,7 +231,6 @@ def row(contender, samples, *, per="GB", memory=True):
             "seconds": median(sample.seconds for sample in samples),
             "cpu": median(sample.cpu / sample.count * unit for sample in samples),
             "server_cpu": median(sample.server_cpu / sample.count * unit for sample in samples),
-            "memory_mib": max(sample.memory_mib for sample in samples) if memory else 0,
             "load": median(sample.load for sample in samples),
             "disturbed": sum(sample.foreign >= DISTURBED for sample in samples),
             "foreign": median(sample.foreign for sample in samples)}
@@ -247,22 +245,31 @@ def quartiles(values):
 
 def profile(run, folder, programs, most=10):
     """Where the CPU goes while `run` works: [[share, program, function]] of the named programs (names as
-    the kernel cuts them, 15 bytes), or None where perf is not to be had."""
+    the kernel cuts them, 15 bytes) of this run, or None where perf is not to be had."""
     perf = shutil.which("perf")
     if not perf:
         return None
     data = folder / "perf.data"
     recorder = subprocess.Popen([perf, "record", "-q", "-a", "-e", "cpu-clock", "-F", "1999", "-o", data],
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    ours, ending = set(), threading.Event()
+
+    def note_processes():
+        while not ending.wait(0.02):
+            ours.update(processes_below(os.getpid()))
+    noting = threading.Thread(target=note_processes)
+    noting.start()
     try:
         time.sleep(0.3)  # perf says nothing when it has begun
         run()
     finally:
         recorder.send_signal(2)
         recorder.wait()
+        ending.set()
+        noting.join()
     report = subprocess.run(
         [perf, "report", "-i", data, "--no-children", "--stdio", "--sort", "comm,symbol", "-g", "none",
-         "--comms", ",".join(programs), "-t", "|"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+         "--comms", ",".join(programs), "--pid", ",".join(map(str, sorted(ours))), "-t", "|"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         check=False).stdout
     rows = []
     for line in report.splitlines():

@@ -126,7 +126,7 @@ def stores(r):
 def memory(r):
     """The largest of all processes of all workloads."""
     peaks = [(mebibytes, role, name) for name, workload in r.workloads.items()
-             for role, mebibytes in workload["memory_mib"].items() if role.startswith("trainyard")]
+             for role, mebibytes in workload["memory_mib"].items() if role in ("trainyard serve", "trainyard agent", "trainyard hydrate")]
     if not peaks:
         return [Verdict("memory", "Memory of server and agent", "< 200 MB", "not measured", None)]
     most, role, name = max(peaks)

@@ -74,7 +74,7 @@ class Bench:
         self.say(f"  {table.title}: {', '.join(one.name for one in contenders)}")
         measuring.warm(self.folder, self.size(2, 0.2))
         taken, failed = measuring.interleave(contenders, rounds=self.rounds, servers=servers, say=self.say,
-                                             patience=self.size(0.3, 0.1), seconds=self.size(min(seconds, 60), 5))
+                                             patience=self.size(0.3, 0.1), seconds=self.size(min(seconds, 20), 5))
         for one in contenders:
             if taken.get(one.name):
                 table.rows.append(measuring.row(one, taken[one.name], per=per))
