@@ -274,8 +274,9 @@ def profile(run, folder, programs, most=10):
     rows = []
     for line in report.splitlines():
         cells = [cell.strip() for cell in line.split("|")]
-        if len(cells) >= 3 and cells[0].endswith("%"):
-            rows.append([float(cells[0][:-1]), cells[1], cells[2].split("  ")[0][4:]])
+        at = next((n for n, cell in enumerate(cells) if cell[:3] in ("[k]", "[.]")), 0)
+        if at and cells[0].endswith("%"):  # of a single program, perf leaves out the column of its name
+            rows.append([float(cells[0][:-1]), cells[1] if at > 1 else programs[0], cells[at][4:].split("  ")[0]])
     total = sum(cells[0] for cells in rows) or 1
     data.unlink(missing_ok=True)
     return [[100 * share / total, *rest] for share, *rest in rows[:most]]
