@@ -12,6 +12,8 @@
 #include <cstring>
 
 #include "base/log.hpp"
+#include "fuse/passthrough.hpp"
+#include "fuse/passthrough_trial.hpp"
 #include "fuse/tree.hpp"
 #include "hydrate/state_files.hpp"
 
@@ -28,18 +30,24 @@ constexpr size_t kBlock = 4096;
 
 class FuseFront : public hydrate::Front {
  public:
-  FuseFront(const hydrate::HydratePlan& plan, const hydrate::ChunkMap& map)
-      : plan_(plan), map_(map), tree_(plan.files), buffer_(kLargestRead) {}
+  FuseFront(const hydrate::HydratePlan& plan, const hydrate::ChunkMap& map,
+            const Result<>& passthrough)
+      : plan_(plan),
+        map_(map),
+        passthrough_(passthrough),
+        tree_(plan.files),
+        buffer_(kLargestRead) {}
   ~FuseFront() override { close(); }
 
   Result<> make();
 
   std::string_view tier() const override { return "fuse"; }
+  std::string note() const override;
   const hydrate::Backing& backing() override { return *backing_; }
   int descriptor() const override { return fuse_session_fd(session_); }
   Result<> take(const hydrate::OnRead& on_read) override;
   void answer(const Read& read, int error_number) override;
-  void on_complete(uint32_t) override {}  // answered as before: its chunks are present
+  void on_complete(uint32_t) override {}  // opens ask the map; reads find its chunks present
   void exempt(pid_t) override {}
   void close() override;
   void become_hydrator() override;
@@ -55,20 +63,29 @@ class FuseFront : public hydrate::Front {
   static void on_open(fuse_req_t request, fuse_ino_t inode, fuse_file_info* file);
   static void on_read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset,
                       fuse_file_info* file);
+  static void on_release(fuse_req_t request, fuse_ino_t inode, fuse_file_info* file);
   static void on_opendir(fuse_req_t request, fuse_ino_t inode, fuse_file_info* file);
   static void on_readdir(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset,
                          fuse_file_info* file);
   static void on_statfs(fuse_req_t request, fuse_ino_t inode);
+  static ssize_t receive(int device, void* buffer, size_t size, void* self);
+  static ssize_t send(int device, iovec* pieces, int count, void* self);
 
+  // The id of the file's backing; 0: it is to be opened in the ordinary way.
+  int32_t count_open(uint32_t file);
+  void count_close(uint32_t file);
   struct stat attributes(fuse_ino_t inode, const Node& node) const;
 
   const hydrate::HydratePlan& plan_;
   const hydrate::ChunkMap& map_;
+  const Result<> passthrough_;  // or why there is none
   Tree tree_;
+  OpenFiles open_files_;
   std::vector<char> buffer_;
   std::optional<hydrate::Backing> backing_;
   struct fuse_session* session_ = nullptr;
   bool is_mounted_ = false;
+  bool is_init_next_ = false;               // the next answer is the one to INIT
   const hydrate::OnRead* taker_ = nullptr;  // during take()
 };
 
@@ -85,7 +102,26 @@ struct stat FuseFront::attributes(fuse_ino_t inode, const Node& node) const {
   return status;
 }
 
-void FuseFront::on_init(void*, fuse_conn_info* connection) {
+std::string FuseFront::note() const {
+  if (passthrough_) return "complete files are read in passthrough";
+  return "no passthrough: " + passthrough_.error().message;
+}
+
+ssize_t FuseFront::receive(int device, void* buffer, size_t size, void*) {
+  return ::read(device, buffer, size);
+}
+
+ssize_t FuseFront::send(int device, iovec* pieces, int count, void* user) {
+  FuseFront& self = *static_cast<FuseFront*>(user);
+  if (std::exchange(self.is_init_next_, false)) {
+    ask_for_passthrough({pieces, static_cast<size_t>(count)});
+  }
+  return ::writev(device, pieces, count);
+}
+
+void FuseFront::on_init(void* user, fuse_conn_info* connection) {
+  FuseFront& self = *static_cast<FuseFront*>(user);
+  self.is_init_next_ = self.passthrough_.has_value();
   connection->max_readahead = kLargestRead;
   connection->time_gran = 1;
 }
@@ -119,9 +155,41 @@ void FuseFront::on_open(fuse_req_t request, fuse_ino_t inode, fuse_file_info* fi
     fuse_reply_err(request, node == nullptr ? ENOENT : !node->file ? EISDIR : EROFS);
     return;
   }
-  file->keep_cache = 1;
-  file->noflush = 1;
-  fuse_reply_open(request, file);
+  FuseFront& self = of(request);
+  int sent = 0;
+  if (int32_t backing = self.count_open(*node->file); backing != 0) {
+    PassedOpen answer = passed_open(backing);
+    sent = fuse_reply_buf(request, reinterpret_cast<const char*>(&answer), sizeof answer);
+  } else {
+    file->keep_cache = 1;
+    file->noflush = 1;
+    sent = fuse_reply_open(request, file);
+  }
+  // Who opened it was killed meanwhile: no release will come.
+  if (sent != 0) self.count_close(*node->file);
+}
+
+int32_t FuseFront::count_open(uint32_t file) {
+  bool can_be_passed = passthrough_ && map_.status(file) == hydrate::FileStatus::complete;
+  if (!can_be_passed) return open_files_.open(file, nullptr);
+  return open_files_.open(file, [this](uint32_t number) {
+    auto backing = backing_->use(number);
+    int32_t id = backing ? add_backing(descriptor(), backing->get()) : 0;
+    if (id == 0) log::warn("a file cannot be passed through", {{"file", number}, {"errno", errno}});
+    return id;
+  });
+}
+
+void FuseFront::count_close(uint32_t file) {
+  int32_t unneeded = open_files_.close(file);
+  if (unneeded != 0) remove_backing(descriptor(), unneeded);
+}
+
+void FuseFront::on_release(fuse_req_t request, fuse_ino_t inode, fuse_file_info*) {
+  FuseFront& self = of(request);
+  const Node* node = self.tree_.find(inode);
+  if (node != nullptr && node->file) self.count_close(*node->file);
+  fuse_reply_err(request, 0);
 }
 
 void FuseFront::on_read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset,
@@ -196,6 +264,7 @@ Result<> FuseFront::make() {
   operations.getattr = on_getattr;
   operations.open = on_open;
   operations.read = on_read;
+  operations.release = on_release;
   operations.opendir = on_opendir;
   operations.readdir = on_readdir;
   operations.statfs = on_statfs;
@@ -214,6 +283,12 @@ Result<> FuseFront::make() {
     return fail(Code::unavailable, "mounting {} by FUSE failed", plan_.tree.string());
   }
   is_mounted_ = true;
+  fuse_custom_io io{};
+  io.read = receive;
+  io.writev = send;
+  if (fuse_session_custom_io(session_, &io, descriptor()) != 0) {
+    return fail(Code::unavailable, "libfuse takes no functions to send with");
+  }
   int flags = ::fcntl(descriptor(), F_GETFL);
   ::fcntl(descriptor(), F_SETFL, flags | O_NONBLOCK);
   return {};
@@ -271,9 +346,17 @@ void FuseFront::become_hydrator() {
 
 Result<std::unique_ptr<hydrate::Front>> make_fuse_front(const hydrate::HydratePlan& plan,
                                                         const hydrate::ChunkMap& map) {
-  auto front = std::make_unique<FuseFront>(plan, map);
-  TRY(front->make());
-  return front;
+  auto make = [](const Result<>& passthrough) -> hydrate::MakeFront {
+    return
+        [passthrough](const hydrate::HydratePlan& its_plan,
+                      const hydrate::ChunkMap& its_map) -> Result<std::unique_ptr<hydrate::Front>> {
+          auto front = std::make_unique<FuseFront>(its_plan, its_map, passthrough);
+          TRY(front->make());
+          return front;
+        };
+  };
+  auto passthrough = try_passthrough(plan.state, make({}));
+  return make(passthrough)(plan, map);
 }
 
 }  // namespace trainyard::fuse

@@ -34,8 +34,11 @@ Result<> serve_tier(const HydratePlan& plan, const Tier& tier, const std::string
     if (sizes[file] == 0) map.set_status(file, FileStatus::complete);
   }
   auto front = TRY(tier.make(plan, map));
+  std::string own = front->note();
+  std::string notes = note + (note.empty() || own.empty() ? "" : "; ") + own;
+  log::info("shows the files", {{"tier", tier.name}, {"note", notes}});
   return run_guardian(plan, map, *front, s3_source(plan),
-                      [&] { return announce(plan, tier.name, note); });
+                      [&] { return announce(plan, tier.name, notes); });
 }
 
 Result<> serve(const HydratePlan& plan, const std::vector<Tier>& tiers) {

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "base/result.hpp"
@@ -31,6 +32,8 @@ class Front {
   virtual ~Front() = default;
 
   virtual std::string_view tier() const = 0;
+  // What people should know of how it works here; mostly nothing.
+  virtual std::string note() const { return ""; }
   // Of the tier's files, by file number. The guardian and the hydrator write through them.
   virtual const Backing& backing() = 0;
   // Readable when take() has something to do.

@@ -46,7 +46,7 @@ Result<HydratePlan> parse_plan(std::string_view text);
 struct Started {
   ProcessId guardian;
   std::string tier;  // "fanotify" or "fuse"
-  std::string note;  // why a tier was not chosen; empty when the first was
+  std::string note;  // why a tier was not chosen, and what the chosen one can do here; mostly empty
 };
 
 // Starts the daemon (`program` is trainyard's own) and waits until its tree may be shown. It
