@@ -3,7 +3,8 @@
 //   {"endpoint": …, "region": …, "access_key": …, "secret_key": …, "bucket": …, "folder": …,
 //    "prefix": … or "files": [{"key": …, "size": …, "etag": …, "path": …}],
 //    "threads": 0, "stall_ms": 60000, "pause_ms": 100, "tries": 8, "ranges_from": …,
-//    "range_bytes": …, "ranges_rtt_us": 1000, "stop_after_bytes": …, "observe": false}
+//    "range_bytes": …, "direct_from": …, "ranges_rtt_us": 1000, "stop_after_bytes": …, "observe":
+//    false}
 // and one on standard output
 //   {"error": "" or text, "code": …, "bytes": …, "files": …, "seconds": …, "cpu_seconds": …,
 //    "observed": {key: MD5 of what an observer saw to the end}}
@@ -63,6 +64,7 @@ FetchOptions options_of(const json::object& document) {
   take("tries", [&](int64_t n) { options.max_tries = static_cast<int>(n); });
   take("ranges_from", [&](int64_t n) { options.ranges_from = static_cast<uint64_t>(n); });
   take("range_bytes", [&](int64_t n) { options.range_bytes = static_cast<uint64_t>(n); });
+  take("direct_from", [&](int64_t n) { options.direct_from = static_cast<uint64_t>(n); });
   take("ranges_rtt_us", [&](int64_t n) { options.ranges_rtt = std::chrono::microseconds(n); });
   return options;
 }

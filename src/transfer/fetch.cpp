@@ -155,6 +155,14 @@ Result<> run_threads(Batch& batch, std::stop_source& cancel) {
   return {};
 }
 
+Way way_for(std::span<const Fetch> fetches, const FetchOptions& options) {
+  uint64_t bytes = 0;
+  for (const Fetch& fetch : fetches) bytes += fetch.size;
+  auto limit = options.direct_from;
+  if (auto available = limit ? std::nullopt : available_memory()) limit = *available / 2;
+  return limit && bytes > *limit ? Way::direct : Way::buffered;
+}
+
 bool has_one_bucket(std::span<const Fetch> fetches) {
   return std::all_of(fetches.begin(), fetches.end(), [&](const Fetch& fetch) {
     return fetch.object.bucket == fetches[0].object.bucket;
@@ -180,6 +188,7 @@ Result<> fetch_all(const S3Access& access, std::span<const Fetch> fetches,
   Batch batch{access,
               fetches,
               options,
+              way_for(fetches, options),
               cancel.get_token(),
               stop_fd.get(),
               threads_for(fetches, options),

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -51,6 +52,11 @@ struct FetchOptions {
   std::chrono::milliseconds first_pause{100};  // before the second try; doubles, up to 5 s
   int max_tries = 8;                           // in a row that bring no MiB more of an object
   int max_restarts = 2;  // of an object whose bytes did not add up to its checksum
+
+  // Where a call brings more bytes than this, those of large objects are written past the page
+  // cache: they would push out what others read, and each other before they are read themselves.
+  // Unset: half of the memory that is available.
+  std::optional<uint64_t> direct_from;
 
   // Objects above `ranges_from` come in several ranges at once where the round trip takes longer
   // than `ranges_rtt` and there are not enough objects to fill the connections.

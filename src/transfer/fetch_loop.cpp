@@ -82,7 +82,8 @@ std::optional<Piece> FetchLoop::next_piece(bool is_large) {
   if (number >= queue.size()) return std::nullopt;
   const Fetch& fetch = batch_.fetches[queue[number]];
   Piece piece;
-  piece.task = std::make_shared<Task>(fetch, batch_.options, batch_.stop);
+  Way way = is_large ? batch_.way : Way::buffered;  // small ones have no buffer to write from
+  piece.task = std::make_shared<Task>(fetch, batch_.options, way, batch_.stop);
   piece.end = fetch.size;
   return piece;
 }
@@ -138,7 +139,7 @@ Result<> FetchLoop::connect(Piece piece) {
 void FetchLoop::give_buffer(Piece& piece) {
   if (!piece.is_large() || piece.buffer) return;
   if (buffers_.empty()) {
-    piece.buffer = std::make_unique_for_overwrite<char[]>(kBufferBytes);
+    piece.buffer = make_buffer(kBufferBytes);
   } else {
     piece.buffer = std::move(buffers_.back());
     buffers_.pop_back();

@@ -20,6 +20,7 @@ struct Batch {
   const S3Access& access;
   std::span<const Fetch> fetches;
   const FetchOptions& options;
+  Way way;               // of all large fetches
   std::stop_token stop;  // of the caller, or because another thread met an error
   int stop_fd;           // readable once `stop` was requested
   size_t threads;
@@ -107,7 +108,7 @@ class FetchLoop {
   aws::GetSigner signer_;
   std::minstd_rand random_{std::random_device{}()};
   std::vector<char> scratch_;
-  std::vector<std::unique_ptr<char[]>> buffers_;  // free ones
+  std::vector<Buffer> buffers_;  // free ones
   std::vector<std::unique_ptr<Exchange>> exchanges_;
   std::vector<Exchange*> idle_;
   std::deque<Piece> ready_;

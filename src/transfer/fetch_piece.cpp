@@ -38,7 +38,7 @@ void Task::abandon() {
 Result<> Task::open() {
   Origin origin = origin_of(fetch_);
   origin.is_in_order = !is_in_ranges();
-  part_ = TRY(PartFile::open(fetch_.path, origin));
+  part_ = TRY(PartFile::open(fetch_.path, origin, way_));
   return {};
 }
 

@@ -9,6 +9,7 @@
 #include "objects/combine.hpp"
 #include "transfer/answer.hpp"
 #include "transfer/fetch.hpp"
+#include "transfer/memory.hpp"
 #include "transfer/part_file.hpp"
 
 namespace trainyard::transfer {
@@ -19,8 +20,8 @@ Origin origin_of(const Fetch& fetch);
 // One object. Belongs to one thread.
 class Task {
  public:
-  Task(const Fetch& fetch, const FetchOptions& options, const std::stop_token& stop)
-      : fetch_(fetch), options_(options), stop_(stop), etag_(fetch.etag) {}
+  Task(const Fetch& fetch, const FetchOptions& options, Way way, const std::stop_token& stop)
+      : fetch_(fetch), options_(options), way_(way), stop_(stop), etag_(fetch.etag) {}
 
   // Keeps the part file where a later call can go on from it.
   ~Task();
@@ -68,6 +69,7 @@ class Task {
 
   const Fetch& fetch_;
   const FetchOptions& options_;
+  Way way_;
   std::stop_token stop_;
   std::string etag_;  // of all further requests
   std::optional<PartFile> part_;
@@ -94,7 +96,7 @@ struct Piece {
   uint64_t reached = 0;                     // taken up to here
   uint64_t written = 0;                     // on disk up to here; what lies between is in `buffer`
   std::unique_ptr<objects::Digest> digest;  // of a range
-  std::unique_ptr<char[]> buffer;           // of large pieces; null: bytes are written as they come
+  Buffer buffer;                            // of large pieces; null: bytes are written as they come
   int tries = 0;                            // in a row
   uint64_t tried_from = 0;                  // where the first of them began
 

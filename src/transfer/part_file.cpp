@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 
 #include "aws/sigv4.hpp"
 
@@ -56,6 +57,12 @@ Result<> reserve(int fd, uint64_t size, const fs::path& path) {
   return fail_errno(errno, fmt::format("reserving {} bytes for {}", size, path.string()));
 }
 
+// How many of the bytes may be written past the page cache.
+size_t direct_bytes(std::string_view bytes, uint64_t offset) {
+  bool is_aligned = reinterpret_cast<uintptr_t>(bytes.data()) % kBlockBytes == 0;
+  return is_aligned && offset % kBlockBytes == 0 ? bytes.size() / kBlockBytes * kBlockBytes : 0;
+}
+
 }  // namespace
 
 std::string PartFile::stem_of(const std::string& target_name) {
@@ -67,7 +74,7 @@ std::string PartFile::name_of(const std::string& target_name, const Origin& orig
   return stem_of(target_name) + short_hash(fmt::format("{}|{}", origin.text, origin.size)) + order;
 }
 
-Result<PartFile> PartFile::open(const fs::path& target, const Origin& origin) {
+Result<PartFile> PartFile::open(const fs::path& target, const Origin& origin, Way way) {
   fs::path path = target.parent_path() / name_of(target.filename().string(), origin);
   Locked locked = TRY(open_locked(path));
   PartFile part(std::move(locked.file), path, target);
@@ -79,13 +86,27 @@ Result<PartFile> PartFile::open(const fs::path& target, const Origin& origin) {
     TRY(part.clear());
   }
   if (origin.size >= kReserveFrom) TRY(reserve(part.file_.get(), origin.size, target));
+  if (way == Way::direct) part.open_direct();
   return part;
+}
+
+void PartFile::open_direct() {
+  // By its number: the path may be another file's since.
+  std::string path = fmt::format("/proc/self/fd/{}", file_.get());
+  direct_ = Fd(::open(path.c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC));
 }
 
 Result<> PartFile::write(std::string_view bytes, uint64_t offset) {
   while (!bytes.empty()) {
-    ssize_t count = ::pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    size_t direct = direct_ ? direct_bytes(bytes, offset) : 0;
+    int fd = direct > 0 ? direct_.get() : file_.get();
+    size_t length = direct > 0 ? direct : bytes.size();
+    ssize_t count = ::pwrite(fd, bytes.data(), length, static_cast<off_t>(offset));
     if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && errno == EINVAL && direct > 0) {
+      direct_.reset();  // it can be opened so, and no more
+      continue;
+    }
     if (count < 0) return fail_errno(errno, "writing " + target_.string());
     bytes.remove_prefix(static_cast<size_t>(count));
     offset += static_cast<uint64_t>(count);
@@ -94,7 +115,12 @@ Result<> PartFile::write(std::string_view bytes, uint64_t offset) {
 }
 
 Result<size_t> PartFile::read(std::span<char> bytes, uint64_t offset) const {
-  return read_at(file_.get(), bytes, offset);
+  size_t count = TRY(read_at(file_.get(), bytes, offset));
+  if (direct_) {
+    ::posix_fadvise(file_.get(), static_cast<off_t>(offset), static_cast<off_t>(count),
+                    POSIX_FADV_DONTNEED);
+  }
+  return count;
 }
 
 bool PartFile::is_empty() const {

@@ -18,6 +18,14 @@ struct Origin {
   bool is_in_order = true;  // false: written in ranges, so that its length says nothing
 };
 
+// Whether bytes stay in the page cache for those who read them next. Past it go whole blocks that
+// lie at multiples of a block, in memory and in the file; the rest, at most the ends of what is
+// written at once, is buffered, as is all of it on file systems that know no other way.
+enum class Way { buffered, direct };
+
+// Of memory, offsets and lengths; no disk that we know has larger ones.
+constexpr size_t kBlockBytes = 4096;
+
 class PartFile {
  public:
   static std::string name_of(const std::string& target_name, const Origin& origin);
@@ -26,12 +34,14 @@ class PartFile {
 
   // Opens or creates it, and reserves the disk's space. `unavailable` while another process fills
   // it, `exhausted` where the disk is full. The target's folder must exist.
-  static Result<PartFile> open(const fs::path& target, const Origin& origin);
+  static Result<PartFile> open(const fs::path& target, const Origin& origin,
+                               Way way = Way::buffered);
 
   // Bytes from the beginning that are there.
   uint64_t kept() const { return kept_; }
 
   Result<> write(std::string_view bytes, uint64_t offset);
+  // What is read does not stay in the page cache either, where the way is direct.
   Result<size_t> read(std::span<char> bytes, uint64_t offset) const;
   bool is_empty() const;
   Result<> clear();   // begins anew
@@ -41,8 +51,10 @@ class PartFile {
  private:
   PartFile(Fd file, fs::path path, fs::path target)
       : file_(std::move(file)), path_(std::move(path)), target_(std::move(target)) {}
+  void open_direct();
 
   Fd file_;
+  Fd direct_;  // the same, with O_DIRECT; may be none
   fs::path path_;
   fs::path target_;
   uint64_t kept_ = 0;

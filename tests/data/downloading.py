@@ -8,6 +8,7 @@ import subprocess
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROBE = pathlib.Path(os.environ.get("TRAINYARD", ROOT / "build/release/trainyard")).parent / "download_probe"
 LIMIT_SECONDS = 60  # nothing may hang
+ALWAYS = {}  # options of all requests
 
 
 def request(server, folder, files=None, **options):
@@ -16,7 +17,7 @@ def request(server, folder, files=None, **options):
         files = [{"key": key, "size": len(data), "etag": server.etag(key)} for key, data in
                  ((path.removeprefix("/bucket/"), data) for path, data in server.objects.items())]
     return {"endpoint": server.endpoint, "region": "us-west-2", "access_key": "AKIDEXAMPLE", "secret_key": "secret",
-            "bucket": "bucket", "folder": str(folder), "files": files, "pause_ms": 1, "stall_ms": 5000} | options
+            "bucket": "bucket", "folder": str(folder), "files": files, "pause_ms": 1, "stall_ms": 5000} | ALWAYS | options
 
 
 def start(document, **options):

@@ -3,7 +3,9 @@
 the object and the byte. Nothing hangs."""
 import fcntl
 import hashlib
+import os
 import random
+import shutil
 import subprocess
 import sys
 import uuid
@@ -12,10 +14,18 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+import downloading  # noqa: E402
 from downloading import fetch, names, request, start  # noqa: E402
 from lying_server import PASSING, STALLS, LyingServer  # noqa: E402
 
 MIB = 1 << 20
+
+
+@pytest.fixture(autouse=True, params=["buffered", "direct"])
+def way(request, monkeypatch):
+    """Each test once with writes to the page cache, once past it."""
+    monkeypatch.setattr(downloading, "ALWAYS", {"direct_from": 0 if request.param == "direct" else 1 << 60})
+    return request.param
 
 
 def some_bytes(count, seed=1):
@@ -56,6 +66,39 @@ def test_objects_become_files(tmp_path, checksum):
     with LyingServer(OBJECTS, checksum=checksum) as server:
         check(server, tmp_path, fetch(server, tmp_path))
         assert len(server.seen) == len(OBJECTS)  # one request each, no HEAD
+
+
+def cached_bytes(path):
+    """Of a file, in the page cache; what is not on disk yet is written first."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+    return int(subprocess.run(["fincore", "-b", "-n", "-r", "-o", "RES", path], capture_output=True, text=True,
+                              check=True).stdout)
+
+
+@pytest.mark.parametrize("options", [{}, {"ranges_from": 4 * MIB, "range_bytes": 2 * MIB, "ranges_rtt_us": 0}])
+@pytest.mark.parametrize("checksum", ["crc32", "sha256"])
+def test_what_is_written_past_the_page_cache_is_not_in_it(tmp_path, way, options, checksum):
+    if subprocess.run(["stat", "-f", "-c", "%T", tmp_path], capture_output=True, text=True).stdout.strip() == "tmpfs":
+        pytest.skip("a tmpfs is the page cache")
+    data = some_bytes(9 * MIB + 4101)
+    with LyingServer({"a": data}, checksum=checksum) as server:
+        done = fetch(server, tmp_path, **options)
+        cached = cached_bytes(tmp_path / "a")
+        check(server, tmp_path, done)
+    assert cached <= 2 * 4096 if way == "direct" else cached >= len(data)
+
+
+def test_a_tmpfs_is_written_either_way(way):
+    folder = Path("/dev/shm") / f"fetch-{uuid.uuid4().hex[:8]}"
+    if not folder.parent.is_dir():
+        pytest.skip("no /dev/shm here")
+    folder.mkdir()
+    try:
+        with LyingServer(OBJECTS) as server:
+            check(server, folder, fetch(server, folder))
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_observers_see_the_bytes_in_order_once_an_attempt(tmp_path):
