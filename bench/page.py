@@ -29,14 +29,25 @@ RULES = """## How it was measured
 
 def render(results, names):
     found = verdicts(results)
-    text = [INTRO, summary(found), machine(results["machine"])]
     tables = [table for name in names for table in results["workloads"][name]["tables"]]
+    text = [INTRO, noise([row for table in tables for row in table["rows"]]), summary(found), machine(results["machine"])]
     rounds = max((row["runs"] for table in tables for row in table["rows"]), default=0)
     text.append(RULES.format(rounds=rounds, fs=results["machine"]["file_system"]))
     for name in names:
         text.append(section(results["workloads"][name], [one for one in found if one.workload == name]))
     text.append(memory(results, names))
     return "\n".join(text).rstrip() + "\n"
+
+
+def noise(rows):
+    """A warning, where the machine was not ours."""
+    spoilt = [row for row in rows if row["disturbed"] * 2 > row["runs"]]
+    if len(spoilt) * 4 < len(rows):
+        return ""
+    shares = sorted(row["foreign"] for row in spoilt)
+    return (f"> **Not a quiet machine.** During most turns of {len(spoilt)} of {len(rows)} rows other programs took part of it "
+            f"(median {shares[len(shares) // 2]:.0%}). Rates are low, and targets may be missed, for that reason alone; no "
+            "verdict below stands for a quiet machine. `bench/run` on one replaces this page.\n")
 
 
 def grid(head, rows):
