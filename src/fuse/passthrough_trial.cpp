@@ -12,7 +12,7 @@
 #include <array>
 #include <chrono>
 
-#include "base/random.hpp"
+#include "hydrate/state_files.hpp"
 
 namespace trainyard::fuse {
 
@@ -75,7 +75,10 @@ Result<> run(const hydrate::HydratePlan& plan, const std::string& bytes,
   map.set_status(0, hydrate::FileStatus::complete);
   pid_t child = ::fork();
   if (child < 0) return fail_errno(errno, "forking");
-  if (child == 0) ::_exit(reads_right(plan.tree / "file", bytes) ? 0 : 1);
+  if (child == 0) {
+    ::close(front->descriptor());  // or it would wait for itself, should this process be killed
+    ::_exit(reads_right(plan.tree / "file", bytes) ? 0 : 1);
+  }
   auto [status, reads] = TRY(serve(*front, child));
   front->close();
   if (!WIFEXITED(status)) return fail(Code::unavailable, "its reader was killed");
@@ -86,8 +89,8 @@ Result<> run(const hydrate::HydratePlan& plan, const std::string& bytes,
 
 }  // namespace
 
-Result<> try_passthrough(const fs::path& folder, const hydrate::MakeFront& make) {
-  fs::path place = folder / (".passthrough-" + random_hex(6));
+Result<> try_passthrough(const fs::path& state, const hydrate::MakeFront& make) {
+  fs::path place = hydrate::trial_folder(state);
   std::string bytes = known_bytes();
   hydrate::HydratePlan plan;
   plan.tree = place / "tree";

@@ -120,6 +120,7 @@ Result<> end_guardian(const ProcessId& guardian) {
 
 // A guardian that was killed leaves its FUSE mount behind; any other tree is no mount.
 void detach_tree(const fs::path& state) {
+  ::umount2((trial_folder(state) / "tree").c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
   auto text = read_file(ready_file(state));
   auto document = text ? json::parse_object(*text) : Failure(text.error());
   if (!document) return;

@@ -31,6 +31,11 @@ inline fs::path cache_folder(const fs::path& state) {
   return state / "cache";
 }
 
+// Where tier 2 tries out what this kernel can, at its start; a folder, with a mount at "tree".
+inline fs::path trial_folder(const fs::path& state) {
+  return state / "trial";
+}
+
 // Keeps the first error that is recorded for the folder, by whichever process. Failing to write it
 // is logged.
 void record_error(const fs::path& state, const ReadError& error);

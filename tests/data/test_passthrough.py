@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """FastFile's FUSE tier: complete files are read by the kernel alone, whatever the daemon does meanwhile."""
+import json
 import mmap
 import os
 import random
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from conftest import PROGRAM  # noqa: E402
+from lazy import lazy_plan  # noqa: E402
 from test_lazy_reads import content, place, read_all, show  # noqa: E402, F401  (two are fixtures)
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="passthrough needs root")
@@ -171,3 +174,20 @@ def test_a_daemon_without_the_right_to_it_goes_on_without(show, s3, bucket):  # 
         inside = subprocess.run(["nsenter", "-t", str(shown.process.pid), "--user", "--mount", "--preserve-credentials",
                                  "cat", shown.tree / "a"], capture_output=True)
         assert inside.stdout == body, inside.stderr
+
+
+def test_a_trial_that_was_killed_is_cleared_away(place, service, s3, bucket):  # noqa: F811
+    s3.put_object(Bucket=bucket, Key="a", Body=b"x")
+    plan = lazy_plan(place, service, bucket, ["a"], "fuse")
+    (place / "plan.json").write_text(json.dumps(plan))
+    left = Path(plan["state"]) / "trial" / "tree"
+    left.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", left], check=True)
+    try:
+        probe = PROGRAM.parent / "hydrate_probe"
+        started = subprocess.run([probe, "start", PROGRAM, place / "plan.json"], capture_output=True, text=True)
+        assert started.stdout == "fuse\n", started.stderr
+        assert not left.parent.exists()
+        assert subprocess.run([probe, "stop", plan["state"]]).returncode == 0
+    finally:
+        subprocess.run(["umount", "-l", left], check=False, stderr=subprocess.DEVNULL)
