@@ -52,10 +52,12 @@ bool FetchLoop::is_done() const {
          batch_.next_large >= batch_.large.size() && batch_.next_small >= batch_.small.size();
 }
 
-// Of what may be under way, this thread's part; the first threads have the odd ones.
+// Of what may be under way, this thread's part; the first threads have the odd ones. Never nothing:
+// a piece that is to be tried again belongs to its thread, and no other would begin it.
 size_t FetchLoop::share(const Pace& pace) const {
   size_t limit = pace.limit();
-  return limit / batch_.threads + (number_ < limit % batch_.threads ? 1 : 0);
+  size_t part = limit / batch_.threads + (number_ < limit % batch_.threads ? 1 : 0);
+  return std::max<size_t>(part, 1);
 }
 
 Result<> FetchLoop::start_pieces() {

@@ -116,6 +116,14 @@ def test_a_passing_fault_is_got_over(tmp_path, fault, size):
         check(server, tmp_path, fetch(server, tmp_path, stall_ms=stall_ms_for(fault)))
 
 
+def test_a_server_that_asks_to_slow_down_is_asked_again_by_every_thread(tmp_path):
+    """Also where less may be under way than there are threads."""
+    objects = {f"{number}": some_bytes(2 * MIB, number) for number in range(2)}
+    for number in range(10):
+        with LyingServer(objects, first_time("503", 4)) as server:
+            check(server, tmp_path / str(number), fetch(server, tmp_path / str(number), threads=2))
+
+
 @pytest.mark.parametrize("fault", [*PASSING, *STALLS, "endless_head"])
 def test_a_fault_that_stays_is_an_error_with_object_and_byte(tmp_path, fault):
     is_on_ranges = fault in ("bad_range", "ignore_range")
