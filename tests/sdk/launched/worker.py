@@ -2,4 +2,5 @@
 import os
 import sys
 
-print("worker", os.environ["RANK"], "of", os.environ["WORLD_SIZE"], sys.argv[1:])
+# In one piece: unbuffered, print() writes each argument by itself, and there are two of us.
+sys.stdout.write(f"worker {os.environ['RANK']} of {os.environ['WORLD_SIZE']} {sys.argv[1:]}\n")
