@@ -75,15 +75,23 @@ Result<> fetch(const Context& context, const Channel& channel, const transfer::S
   return cache_of(context).fetch(access, missing, options, context.stop);
 }
 
-Result<> show(const Context& context, const Channel& channel, ChannelFolder& folder) {
+// Whether the script will see the view itself; else it gets a copy.
+bool can_show_view(const Context& context, const Channel& channel) {
   bool has_walls = context.isolation == sandbox::Isolation::sandbox;
-  if (!has_walls || is_run_in_place(channel)) return folder.copy_to_ml(context.stop);
-  if (channel.input_mode == InputMode::fast_file) return {};
+  if (!has_walls || is_run_in_place(channel)) return false;
+  if (channel.input_mode == InputMode::fast_file) return true;
   auto can = sandbox::probe_overlay(context.folder, context.job_user());
-  if (can) return folder.make_writable(context.job_user());
+  if (can) return true;
   context.say(fmt::format("Note: channel {} is copied: no overlay here ({})", channel.name,
                           can.error().message));
-  return folder.copy_to_ml(context.stop);
+  return false;
+}
+
+Result<> show(const Context& context, const Channel& channel, ChannelFolder& folder,
+              bool is_view_shown) {
+  if (!is_view_shown) return folder.copy_to_ml(context.stop);
+  bool is_read_only = channel.input_mode == InputMode::fast_file;
+  return is_read_only ? Result<>() : folder.make_writable(context.job_user());
 }
 
 bool may_be_lazy(const Context& context, const Channel& channel) {
@@ -135,12 +143,16 @@ Result<> provide_files(Context& context, const Channel& channel) {
   ChannelFolder folder(context, channel.name);
   Wanted wanted = TRY(link_what_is_here(context, objects, folder.view()));
   if (!wanted.missing.empty() && may_be_lazy(context, channel)) {
-    if (TRY(provide_lazily(context, channel, objects))) return {};
+    if (TRY(provide_lazily(context, channel, objects))) {
+      say_unchecked(context, channel);
+      return {};
+    }
     wanted = TRY(link_what_is_here(context, objects, folder.view()));
   }
   TRY(fetch(context, channel, objects.access, wanted.missing));
-  TRY(check_records(context, channel, objects));
-  TRY(show(context, channel, folder));
+  bool is_view_shown = can_show_view(context, channel);
+  TRY(check_records(context, channel, objects, is_view_shown));
+  TRY(show(context, channel, folder, is_view_shown));
   uint64_t downloaded = bytes_of(wanted.missing);
   uint64_t cached = bytes_of(wanted.elsewhere) - downloaded;
   context.say(fmt::format("Channel {}: {} files, {} from {} ({})", channel.name, plan.files.size(),
@@ -150,8 +162,9 @@ Result<> provide_files(Context& context, const Channel& channel) {
 }
 
 Result<> provide(Context& context, const Channel& channel) {
-  bool is_pipe = channel.input_mode == InputMode::pipe;
-  return is_pipe ? start_pipe(context, channel) : provide_files(context, channel);
+  if (channel.input_mode != InputMode::pipe) return provide_files(context, channel);
+  say_unchecked(context, channel);
+  return start_pipe(context, channel);
 }
 
 }  // namespace

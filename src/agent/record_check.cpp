@@ -15,6 +15,8 @@ namespace trainyard::agent {
 
 namespace {
 
+using protocol::RecordPolicy;
+
 constexpr size_t kMostTold = 20;  // of one kind, per channel
 
 void say_findings(const Context& context, const transfer::CheckedFiles& checked) {
@@ -33,6 +35,16 @@ void say_findings(const Context& context, const transfer::CheckedFiles& checked)
     context.say(fmt::format("Note: {} is no TFRecord file, whatever its name: {}", file.name,
                             file.verdict.why_not));
   }
+  if (!checked.unreadable.empty()) {
+    const transfer::UncheckedFile& first = checked.unreadable.front();
+    context.say(fmt::format("WARNING: {} files could not be looked at for TFRecords; {}: {}",
+                            checked.unreadable.size(), first.name, first.error.message));
+  }
+}
+
+RecordPolicy policy_of(const Context& context) {
+  const protocol::Assignment& job = context.assignment;
+  return job.record_policy.value_or(job.host_settings.record_policy);
 }
 
 size_t thread_count() {
@@ -50,8 +62,8 @@ Result<> leave_out(const Context& context, const std::vector<transfer::NamedFile
   }
   if (!broken.empty()) {
     context.say(
-        fmt::format("{} files with broken TFRecords are left out, as the tag "
-                    "trainyard:records asks for",
+        fmt::format("{} files with broken TFRecords are left out, as the job's tag "
+                    "trainyard:records, or broken-records of the service, asks for",
                     broken.size()));
   }
   return {};
@@ -59,18 +71,20 @@ Result<> leave_out(const Context& context, const std::vector<transfer::NamedFile
 
 }  // namespace
 
-Result<> check_records(Context& context, const Channel& channel, const ChannelObjects& objects) {
+Result<> check_records(Context& context, const Channel& channel, const ChannelObjects& objects,
+                       bool will_view_stay) {
   constexpr uint64_t kMomentBytes = 512 << 20;
-  using protocol::RecordPolicy;
-  const protocol::Assignment& job = context.assignment;
-  RecordPolicy policy = job.record_policy.value_or(job.host_settings.record_policy);
+  RecordPolicy policy = policy_of(context);
   if (policy == RecordPolicy::ignore) return {};
   fs::path view = ChannelFolder(context, channel.name).view();
   std::vector<transfer::NamedFile> files;
   for (const transfer::PlannedFile& file : objects.plan.files) {
     files.push_back({view / file.path, S3Uri{objects.bucket, file.key}.text()});
   }
-  uint64_t budget = policy == RecordPolicy::report ? kMomentBytes : UINT64_MAX;
+  // A copy is the script's to change, and reads all bytes anyway: what is to be known of them has
+  // to be known before.
+  bool can_wait = policy == RecordPolicy::report && will_view_stay;
+  uint64_t budget = can_wait ? kMomentBytes : UINT64_MAX;
   auto checked = transfer::check_files(files, budget, thread_count(), context.stop);
   if (context.stop.stop_requested()) return fail(Code::cancelled, "stopped");
   say_findings(context, checked);
@@ -83,10 +97,18 @@ Result<> check_records(Context& context, const Channel& channel, const ChannelOb
                             checked.records, checked.tfrecord_files,
                             checked.left.empty() ? "" : "; the others are looked at meanwhile"));
   }
-  // What is copied to /opt/ml is the script's to change; the view is not.
   auto& unchecked = context.unchecked_records;
   unchecked.insert(unchecked.end(), checked.left.begin(), checked.left.end());
   return {};
+}
+
+void say_unchecked(const Context& context, const Channel& channel) {
+  RecordPolicy policy = policy_of(context);
+  if (policy != RecordPolicy::fail && policy != RecordPolicy::skip_object) return;
+  context.say(
+      fmt::format("Note: channel {}: its bytes come while the script runs, so nobody looks "
+                  "for broken TFRecords before: trainyard:records = {} has no effect",
+                  channel.name, protocol::name(policy)));
 }
 
 RecordPatrol::RecordPatrol(const Context& context)

@@ -64,6 +64,13 @@ def test_the_file_is_left_out_where_the_tag_says_so(jobs):
     assert jobs.s3.head_object(Bucket=jobs.bucket, Key="in/b.tfrecord")["ContentLength"] > 0
 
 
+def test_a_pipe_says_that_the_tag_has_no_effect(jobs):
+    name = jobs.start("open('/opt/ml/input/data/train_0', 'rb').read()", InputDataConfig=[channel(jobs, "Pipe")],
+                      Tags=[{"Key": "trainyard:records", "Value": "fail"}])
+    assert jobs.wait(name)["TrainingJobStatus"] == "Completed"
+    assert any("trainyard:records = fail has no effect" in line for line in jobs.lines(name)), jobs.lines(name)
+
+
 def test_nobody_looks_where_the_tag_says_so(jobs):
     name, _ = run(jobs, records="ignore")
     assert not [line for line in jobs.lines(name) if "TFRecord" in line]
