@@ -39,6 +39,13 @@ struct Row {
 };
 
 Result<db::Database> open_database(const fs::path& folder) {
+  std::error_code error;
+  if (!fs::exists(folder / "objects.db", error)) {
+    return fail(Code::not_found,
+                "there is no store here: no {}; name the data dir of "
+                "`trainyard serve` with --data-dir",
+                (folder / "objects.db").string());
+  }
   return db::Database::open_to_read(folder / "objects.db", kMigrations.size());
 }
 

@@ -153,6 +153,7 @@ TEST_F(ScrubTest, no_store_is_an_error_that_names_it) {
   auto report = scrub("/nowhere", {});
   ASSERT_FALSE(report);
   EXPECT_NE(report.error().message.find("/nowhere/objects.db"), std::string::npos);
+  EXPECT_NE(report.error().message.find("--data-dir"), std::string::npos);
 }
 
 }  // namespace trainyard::objects
