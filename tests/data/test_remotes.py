@@ -96,3 +96,23 @@ def test_a_wrong_configuration_is_named(tmp_path, text, told):
     ended = subprocess.run([PROGRAM, "serve", "--config", tmp_path / "c.toml", "--data-dir", tmp_path / "d",
                             "--print-config"], capture_output=True, text=True)
     assert ended.returncode == 1 and told in ended.stderr and "c.toml" in ended.stderr
+
+
+@pytest.mark.parametrize("mode", ["File", "FastFile", "Pipe"])
+def test_a_spot_job_that_was_interrupted_finds_its_channel_again(jobs, mode):
+    channels = channel("s3://lake/in")
+    channels[0]["InputMode"] = mode
+    name = jobs.start("""
+        import glob, os, time
+        files = sorted(glob.glob("/opt/ml/input/data/train/*")) or ["/opt/ml/input/data/train_0"]
+        print("BYTES", sum(len(open(path, "rb").read()) for path in files), flush=True)
+        if not os.path.exists("/opt/ml/checkpoints/second"):
+            open("/opt/ml/checkpoints/second", "w").write("x")
+            print("WAITING", flush=True)
+            time.sleep(600)
+    """, InputDataConfig=channels, CheckpointConfig={"S3Uri": f"s3://{jobs.bucket}/{mode}"},
+        EnableManagedSpotTraining=True, StoppingCondition={"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 900})
+    jobs.wait_for_line(name, "WAITING")
+    done = subprocess.run([PROGRAM, "interrupt", name, "--data-dir", jobs.service.folder / "data"])
+    assert done.returncode == 0 and jobs.wait(name)["TrainingJobStatus"] == "Completed", jobs.lines(name)
+    assert jobs.lines(name).count("BYTES 5000") == 2
