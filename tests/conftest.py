@@ -57,9 +57,15 @@ class Service:
         for name in active:
             sagemaker.stop_training_job(TrainingJobName=name)
         deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and any((self.folder / "data/jobs").glob("*/*/*")):
+        while time.monotonic() < deadline and self._holds_job_files():
             time.sleep(0.02)
         return self.kill(signal.SIGTERM)
+
+    def _holds_job_files(self):
+        try:
+            return any((self.folder / "data/jobs").glob("*/*/*"))
+        except FileNotFoundError:  # a folder went while we looked into it: others may still be there
+            return True
 
     def kill(self, how=signal.SIGKILL):
         self.process.send_signal(how)
