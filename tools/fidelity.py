@@ -26,6 +26,7 @@ MODES = "tests/api/test_fidelity.py::test_data_types_and_modes_that_are_refused"
 ARGUMENTS = "tests/sdk/test_v2.py::test_every_argument_of_a_file_mode_job_arrives"
 PIPE = "tests/data/test_pipe.py::"
 SCRIPT = "tests/training/test_script_mode.py::"
+INSTANCES = "tests/training/test_instances.py::"
 LIFE = "tests/training/test_life.py::"
 ATTEMPTS = "tests/training/test_attempts.py::"
 METRICS = "tests/clients/test_metrics.py::"
@@ -57,7 +58,7 @@ CREATE = {
     "InputDataConfig.DataSource.S3DataSource.S3DataType": (
         "approximated", "S3Prefix, ManifestFile, AugmentedManifestFile; Converse is refused", PIPE + "test_a_manifest_names_files"),
     "InputDataConfig.DataSource.S3DataSource.S3DataDistributionType": (
-        "exact", "with one instance both are the same", ARGUMENTS),
+        "exact", "", INSTANCES + "test_the_same_script_on_any_number_of_instances"),
     "InputDataConfig.DataSource.S3DataSource.AttributeNames": (
         "exact", "", PIPE + "test_an_augmented_manifest"),
     "InputDataConfig.DataSource.S3DataSource.InstanceGroupNames": (
@@ -75,9 +76,10 @@ CREATE = {
     "OutputDataConfig": ("exact", "", CHANNELS),
     "ResourceConfig": ("exact", "", ARGUMENTS),
     "ResourceConfig.InstanceType": ("approximated", "every type of the model; all run on this host as it is", LIMITS),
-    "ResourceConfig.InstanceCount": ("refused", "is not supported; this service runs jobs on one instance", REFUSED),
+    "ResourceConfig.InstanceCount": (
+        "approximated", "up to 1,000", INSTANCES + "test_the_same_script_on_any_number_of_instances"),
     "ResourceConfig.InstanceGroups": (
-        "approximated", "one instance in all", SCRIPT + "test_an_instance_group_and_its_channels"),
+        "exact", "", INSTANCES + "test_instance_groups_of_several_kinds"),
     "ResourceConfig.VolumeSizeInGB": ("approximated", "the host's disk is shared, its room is not limited", LIMITS),
     "ResourceConfig.InstancePreferences": ("refused", "ResourceConfig.InstancePreferences is not supported", REFUSED),
     "ResourceConfig.SelectedInstanceType": ("approximated", "an answer's member: validated and echoed", ANSWERS),
@@ -192,7 +194,7 @@ CONTAINER = [  # what, level, words, test
     ("Input mode Pipe", "exact", "", PIPE + "test_epochs_are_the_concatenation_of_the_objects"),
     *((name, "approximated" if name in ("SM_NUM_GPUS", "SM_NUM_NEURONS") else "exact",
        "always 0" if name in ("SM_NUM_GPUS", "SM_NUM_NEURONS") else "", TOOLKIT) for name in SCRIPT_VARIABLES),
-    ("SM_TOPOLOGY", "approximated", "never set: a job has one instance", TOOLKIT),
+    ("SM_TOPOLOGY", "approximated", "never set: resourceconfig.json has no topology", TOOLKIT),
     ("TF_CPP_MIN_LOG_LEVEL, S3_REGION, S3_USE_HTTPS, PYTHONPATH", "approximated", "differences-script-mode.md", TOOLKIT),
     ("The script's arguments", "approximated", "each stays whole: differences-script-mode.md", TOOLKIT),
     ("Exit status and failure file of a script", "approximated", "differences-script-mode.md",

@@ -22,6 +22,7 @@ using protocol::EventKind;
 using protocol::Outcome;
 
 constexpr size_t kMaxDiagnosis = 16 << 10;
+constexpr std::chrono::seconds kAnswerLimit{2};
 
 // From nothing to the script's start. An agent that was killed on the way begins again.
 Result<> get_ready(Context& context) {
@@ -48,6 +49,14 @@ Result<> take_over(Context& context) {
   return take_over_checkpoints(context);
 }
 
+// The scripts of all instances start together, once each has what it needs.
+Result<> meet_others(Context& context) {
+  if (!context.has_peers()) return {};
+  if (!context.journal.has(EventKind::ready)) TRY(context.journal.add(EventKind::ready));
+  context.await_others(context.stop);
+  return {};
+}
+
 std::string as_failure_reason(const Error& error) {
   constexpr std::array<std::string_view, 3> kPrefixes = {
       "AlgorithmError: ", "ClientError: ", "InternalServerError: "};
@@ -72,6 +81,7 @@ Result<> travel(Context& context) {
     return journal.finish(before_start, "", false);
   }
   if (!ready) return journal.finish(Outcome::failed, as_failure_reason(ready.error()), false);
+  if (ready && !was_started) TRY(meet_others(context));
   if (context.stop.stop_requested() && !was_started) {
     return journal.finish(before_start, "", false);
   }
@@ -92,7 +102,7 @@ Result<> travel(Context& context) {
   if (context.is_stopped_by_time) {
     return journal.finish(Outcome::max_runtime_exceeded, "", true);
   }
-  bool was_stopped = journal.has(EventKind::stopping);
+  bool was_stopped = journal.has(EventKind::stopping) || context.is_given_up;
   return journal.finish(was_stopped ? Outcome::stopped : Outcome::completed, "", true);
 }
 
@@ -104,15 +114,15 @@ sigset_t ending_signals() {
   return signals;
 }
 
-// A thread that turns SIGTERM into a stop request, until it is told to end.
-class StopOnSignal {
+// A thread that calls `on_signal` for each SIGTERM, until it is told to end.
+class SignalListener {
  public:
-  explicit StopOnSignal(std::stop_source& target)
-      : thread_([&target](std::stop_token stop) {
+  explicit SignalListener(std::function<void()> on_signal)
+      : thread_([on_signal = std::move(on_signal)](std::stop_token stop) {
           sigset_t signals = ending_signals();
           timespec interval{0, 100'000'000};
           while (!stop.stop_requested()) {
-            if (sigtimedwait(&signals, nullptr, &interval) > 0) target.request_stop();
+            if (sigtimedwait(&signals, nullptr, &interval) > 0) on_signal();
           }
         }) {}
 
@@ -135,11 +145,17 @@ Result<> run_agent(const fs::path& assignment_file, const fs::path& program) {
   TRY(open_file(folder / "log", O_WRONLY | O_CREAT, 0600));
 
   std::stop_source stop;
-  StopOnSignal on_signal(stop);
   Context context{assignment, folder, program, *journal, stop.get_token(), clock};
   context.ml = folder / "ml";
   Reporter reporter(assignment, folder / "log", *journal, clock, [&](protocol::Command command) {
     if (command == protocol::Command::interrupt) context.is_interrupted = true;
+    if (command == protocol::Command::give_up) context.is_given_up = true;
+    stop.request_stop();
+  });
+  context.await_others = [&](const std::stop_token& until) { return reporter.await_others(until); };
+  SignalListener on_signal([&] {
+    // Why is the server's to say; where it cannot be asked it is a stop.
+    reporter.ask(kAnswerLimit);
     stop.request_stop();
   });
   TRY(travel(context));

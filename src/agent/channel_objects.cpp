@@ -40,7 +40,8 @@ std::vector<transfer::ObjectSummary> share_of(const Context& context, const Chan
   if (channel.distribution != Distribution::sharded_by_key) return objects;
   const protocol::Assignment& job = context.assignment;
   auto take = job.is_sharded_by_bytes ? transfer::take_balanced_shard : transfer::take_shard;
-  return take(std::move(objects), host_index(job), job.hosts.size());
+  HostShare share = share_of_host(job, channel);
+  return take(std::move(objects), share.index, share.count);
 }
 
 Result<ChannelObjects> find_listed(const Context& context, const Channel& channel, bool is_dealt) {
@@ -99,10 +100,14 @@ bool link_object(const transfer::ObjectSummary& object, const fs::path& target) 
   return false;
 }
 
-size_t host_index(const protocol::Assignment& assignment) {
-  const std::vector<std::string>& hosts = assignment.hosts;
-  return static_cast<size_t>(std::find(hosts.begin(), hosts.end(), assignment.host) -
-                             hosts.begin());
+HostShare share_of_host(const protocol::Assignment& assignment, const Channel& channel) {
+  HostShare share{0, 0};
+  for (const std::string& host : assignment.hosts) {
+    if (!protocol::is_for_host(channel, assignment, host)) continue;
+    if (host == assignment.host) share.index = share.count;
+    ++share.count;
+  }
+  return share;
 }
 
 Result<ChannelObjects> find_objects(const Context& context, const Channel& channel, bool is_dealt) {

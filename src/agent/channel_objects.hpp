@@ -27,7 +27,11 @@ Result<std::vector<transfer::ObjectSummary>> look_up(transfer::S3Client& client,
 // ours, or was replaced a moment ago.
 bool link_object(const transfer::ObjectSummary& object, const fs::path& target);
 
-// This host's number among the job's hosts.
-size_t host_index(const protocol::Assignment& assignment);
+// This host's number among those that the channel is for.
+struct HostShare {
+  size_t index = 0;
+  size_t count = 1;
+};
+HostShare share_of_host(const protocol::Assignment& assignment, const Channel& channel);
 
 }  // namespace trainyard::agent

@@ -183,13 +183,18 @@ std::optional<ProcessId> await_supervisor(const Context& context, const ChildPla
   return std::nullopt;
 }
 
+// Of a script that trains with an instance which failed: it may hang in a collective operation and
+// never see the signal, and its job is to fail within seconds.
+constexpr std::chrono::seconds kGraceAfterFailure{5};
+
 // SIGTERM, and the grace; false when it did not end within that.
 bool end_gently(const Context& context, const ProcessId& supervisor) {
-  if (!context.is_interrupted) {
+  if (!context.is_interrupted && !context.is_given_up) {
     static_cast<void>(context.journal.add(protocol::EventKind::stopping));
   }
   send_signal(supervisor, SIGTERM);
   std::chrono::seconds grace(context.assignment.host_settings.stop_grace_seconds);
+  if (context.is_given_up) grace = std::min(grace, kGraceAfterFailure);
   auto limit = std::chrono::steady_clock::now() + grace;
   if (wait_for(supervisor, {}, {}, limit) == Woken::ended) return true;
   context.say(

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -37,9 +38,15 @@ struct Context {
   bool is_stopped_by_time = false;
   std::vector<transfer::NamedFile> unchecked_records{};  // see record_check.hpp
   std::string diagnosis{};                               // of a script that failed, for people
-  std::atomic<bool> is_interrupted = false;       // the instance is taken away; set before `stop`
+  std::atomic<bool> is_interrupted = false;  // the instance is taken away; set before `stop`
+  std::atomic<bool> is_given_up = false;     // another instance failed; set before `stop`
+  // Returns when the job's other instances have come as far; false: they never will, or the stop
+  // token given was asked. Requires: the event that says how far has been added to the journal.
+  std::function<bool(const std::stop_token&)> await_others = {};
   std::shared_ptr<Checkpoints> checkpoints = {};  // null: the job has no CheckpointConfig
 
+  bool has_peers() const { return assignment.hosts.size() > 1; }
+  bool is_leader() const { return assignment.host == assignment.hosts.front(); }
   fs::path log_file() const { return folder / "log"; }
   // Appends a line of the platform to the job's log.
   void say(std::string_view line) const;

@@ -100,8 +100,9 @@ Result<> start_pipe(const Context& context, const Channel& channel) {
   fed.is_record_io = channel.is_record_io;
   fed.shuffle_seed = channel.shuffle_seed;
   fed.is_sharded = channel.distribution == Distribution::sharded_by_key;
-  fed.host_index = host_index(context.assignment);
-  fed.host_count = context.assignment.hosts.size();
+  HostShare share = share_of_host(context.assignment, channel);
+  fed.host_index = share.index;
+  fed.host_count = share.count;
   size_t count = fed.entries.size();
   pipe::PipePlan plan;
   plan.access = context.s3_access("");

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 
 #include "agent/log_chunk.hpp"
@@ -64,13 +65,50 @@ void Reporter::work(const std::stop_token& stop) {
       return;
     }
     if (is_sent && has_more_) continue;
-    wait_for_news(stop, is_sent ? kHeartbeat : kRetry);
+    wait_for_news(stop, is_sent);
   }
 }
 
-void Reporter::wait_for_news(const std::stop_token& stop, std::chrono::milliseconds limit) {
+bool Reporter::await_others(const std::stop_token& stop) {
+  auto events = journal_.events_after(0);
+  int64_t own = events.empty() ? 0 : events.back().sequence;
+  standing_.with([](Standing& now) { now.waiting_since = std::chrono::steady_clock::now(); });
+  ::eventfd_write(wake_.get(), 1);
+  auto never = std::chrono::steady_clock::now() + std::chrono::hours(24 * 365);
+  auto has_come = [&](const Standing& now) { return now.acknowledged >= own && now.may_proceed; };
+  return standing_.wait(
+      stop, never, [&](const Standing& now) { return now.is_over || has_come(now); },
+      [&](Standing& now) {
+        now.waiting_since.reset();
+        return !now.is_over && has_come(now);
+      });
+}
+
+void Reporter::ask(std::chrono::milliseconds limit) {
+  // One that is under way may have been answered before now.
+  constexpr int64_t kFresh = 2;
+  int64_t before = standing_.with([](const Standing& now) { return now.answers; });
+  auto deadline = std::chrono::steady_clock::now() + limit;
+  for (int64_t i = 1; i <= kFresh; ++i) {
+    ::eventfd_write(wake_.get(), 1);
+    standing_.wait(
+        {}, deadline, [&](const Standing& now) { return now.is_over || now.answers >= before + i; },
+        [](Standing&) {});
+  }
+}
+
+// An instance that waits for others asks again soon, less often the longer it has waited.
+std::chrono::milliseconds Reporter::heartbeat() const {
+  using std::chrono::milliseconds;
+  auto since = standing_.with([](const Standing& now) { return now.waiting_since; });
+  if (!since) return kHeartbeat;
+  auto waited = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - *since);
+  return std::clamp(waited / 20, milliseconds(10), milliseconds(1000));
+}
+
+void Reporter::wait_for_news(const std::stop_token& stop, bool is_connected) {
   // While the server is away news do not make it come back: only the time counts.
-  bool is_connected = limit == kHeartbeat;
+  std::chrono::milliseconds limit = is_connected ? heartbeat() : kRetry;
   std::array<pollfd, 2> watched{{{wake_.get(), POLLIN, 0}, {watch_.get(), POLLIN, 0}}};
   ::poll(watched.data(), is_connected ? 2 : 0, static_cast<int>(limit.count()));
   if (stop.stop_requested() || is_final_) return;
@@ -147,6 +185,7 @@ bool Reporter::send() {
 
 void Reporter::become_obsolete() {
   on_command_(protocol::Command::obsolete);
+  standing_.change([](Standing& now) { now.is_over = true; });
   is_done_ = true;
   is_done_.notify_all();
 }
@@ -158,6 +197,12 @@ void Reporter::take(const protocol::ReportAnswer& answer) {
   else
     has_more_ = false;
   if (answer.command != protocol::Command::go_on) on_command_(answer.command);
+  standing_.change([&](Standing& now) {
+    ++now.answers;
+    now.acknowledged = answer.acknowledged_sequence;
+    now.may_proceed = answer.may_proceed;
+    now.is_over = now.is_over || answer.command == protocol::Command::give_up;
+  });
 }
 
 bool Reporter::has_delivered_all() const {

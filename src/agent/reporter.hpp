@@ -5,11 +5,13 @@
 
 #include <atomic>
 #include <functional>
+#include <optional>
 #include <thread>
 
 #include "agent/journal.hpp"
 #include "agent/usage.hpp"
 #include "base/fd.hpp"
+#include "base/guarded.hpp"
 #include "http/client.hpp"
 #include "protocol/assignment.hpp"
 
@@ -27,9 +29,26 @@ class Reporter {
   // finished and the log does not grow any more.
   void deliver_rest();
 
+  // Returns true when the job's other instances have come as far as the last event says that this
+  // one has (protocol::ReportAnswer::may_proceed); false when they never will, or at a stop.
+  bool await_others(const std::stop_token& stop);
+
+  // Reports at once and returns when the server has answered, or at the limit. Whatever it commands
+  // has been passed on then.
+  void ask(std::chrono::milliseconds limit);
+
  private:
+  // What the latest answer says, for those who wait for one.
+  struct Standing {
+    int64_t answers = 0;
+    int64_t acknowledged = 0;
+    bool may_proceed = false;
+    bool is_over = false;  // told to give up, or obsolete
+    std::optional<std::chrono::steady_clock::time_point> waiting_since = {};
+  };
   void work(const std::stop_token& stop);
-  void wait_for_news(const std::stop_token& stop, std::chrono::milliseconds limit);
+  void wait_for_news(const std::stop_token& stop, bool is_connected);
+  std::chrono::milliseconds heartbeat() const;
   // False when the server could not be asked.
   bool send();
   protocol::Report make_report();
@@ -52,6 +71,7 @@ class Reporter {
   bool has_more_ = false;  // the log holds more than the last report took
   std::atomic<bool> is_final_ = false;
   std::atomic<bool> is_done_ = false;
+  Guarded<Standing> standing_;
   std::jthread thread_;
 };
 

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
+
 #include "agent/stages.hpp"
+#include "base/move_over.hpp"
 #include "base/text.hpp"
 #include "transfer/archive.hpp"
 #include "transfer/folder_upload.hpp"
@@ -58,15 +62,93 @@ Result<> upload_all(const Context& context) {
   return {};
 }
 
+// What instances hand to their leader lies beside the job's output until it is merged.
+S3Uri handed_over(const Context& context, const std::string& host, const char* name) {
+  auto output = S3Uri::parse(context.assignment.output_s3_uri).value_or(S3Uri{});
+  return output.join(context.assignment.job_name + "/.instances/" + host + "/" + name);
+}
+
+constexpr auto kMerged = std::to_array<std::pair<const char*, const char*>>(
+    {{"model", "model.tar.gz"}, {"output/data", "output.tar.gz"}});
+
+Result<> hand_over(const Context& context) {
+  for (const auto& [folder_name, archive] : kMerged) {
+    auto folder = real_folder(context, folder_name);
+    std::error_code error;
+    if (!folder || fs::is_empty(*folder, error)) continue;
+    TRY(upload_archive(context, *folder, handed_over(context, context.assignment.host, archive)));
+  }
+  return {};
+}
+
+// Puts what one instance handed over on top of what is in the folder (contract.md M 14).
+Result<> merge(const Context& context, const std::string& host, const fs::path& folder,
+               const S3Uri& object) {
+  transfer::S3Client client(context.s3_access(object.bucket));
+  fs::path place = context.folder / "merge";
+  TRY(remove_tree(place));
+  TRY(make_directories(place / "files"));
+  auto came = client.download(object, place / "archive");
+  if (!came && came.error().code == Code::not_found) return {};
+  TRY(std::move(came));
+  TRY(transfer::unpack(place / "archive", place / "files"));
+  for (const std::string& clash : TRY(move_over(place / "files", folder))) {
+    context.say(fmt::format("WARNING: {} of {} replaces that of an earlier instance", clash, host));
+  }
+  return remove_tree(place);
+}
+
+// The folders of all instances together, before the leader packs them.
+Result<> merge_instances(const Context& context) {
+  auto hosts = context.assignment.hosts;
+  // algo-2 comes before algo-10.
+  std::sort(hosts.begin(), hosts.end(), [](const std::string& a, const std::string& b) {
+    return std::pair(a.size(), a) < std::pair(b.size(), b);
+  });
+  for (const std::string& host : hosts) {
+    if (host == context.assignment.host) continue;
+    for (const auto& [name, archive] : kMerged) {
+      auto folder = real_folder(context, name);
+      if (!folder) continue;
+      auto merged = merge(context, host, *folder, handed_over(context, host, archive));
+      if (!merged) return Failure(std::move(merged).error().within("the files of " + host));
+    }
+  }
+  return {};
+}
+
+void forget_handed_over(const Context& context) {
+  for (const std::string& host : context.assignment.hosts) {
+    for (const auto& [name, archive] : kMerged) {
+      S3Uri object = handed_over(context, host, archive);
+      transfer::S3Client client(context.s3_access(object.bucket));
+      static_cast<void>(client.remove(object));
+    }
+  }
+}
+
+// Files of several instances that are not packed need no leader: each uploads its own.
+Result<> upload_share(const Context& context) {
+  bool is_merged = context.has_peers() && context.assignment.is_output_compressed;
+  if (!is_merged) return upload_all(context);
+  if (!context.is_leader()) return context.is_given_up ? Result<>() : hand_over(context);
+  // Without the others when one of them failed: nothing waits for those that may never come.
+  bool are_others_done = context.await_others({});
+  if (are_others_done) TRY(merge_instances(context));
+  TRY(upload_all(context));
+  if (are_others_done) forget_handed_over(context);
+  return {};
+}
+
 }  // namespace
 
 Result<> upload(Context& context) {
   std::error_code error;
   bool is_said = context.recipe.launcher.has("saved_model_warning");  // run.cpp
-  if (!is_said && fs::is_empty(context.ml / "model", error)) {
+  if (!is_said && context.is_leader() && fs::is_empty(context.ml / "model", error)) {
     context.say("No model artifact is saved under the path /opt/ml/model");
   }
-  auto done = upload_all(context);
+  auto done = upload_share(context);
   if (!done) return client_error("Artifact upload failed:" + done.error().message);
   return done;
 }

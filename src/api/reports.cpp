@@ -84,7 +84,12 @@ Result<protocol::ReportAnswer> take(const Services& services, const jobs::Instan
   answer.acknowledged_sequence = TRY(services.jobs.take_events(instance, report.events));
   auto job = TRY(services.jobs.find(instance.job));
   if (job.is_interrupting) answer.command = protocol::Command::interrupt;
+  if (!job.failing_reason.empty()) {
+    answer.command = protocol::Command::give_up;
+    services.wake_scheduler();
+  }
   if (status_of(job) == JobStatus::stopping) answer.command = protocol::Command::stop;
+  answer.may_proceed = TRY(services.jobs.may_proceed(instance));
   if (instance.attempt != job.attempt || job.phase == Phase::interrupted) {
     services.wake_scheduler();
   }

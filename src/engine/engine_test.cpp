@@ -1,85 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
-// The contract of engine.hpp, for every engine. The local engine starts a stand-in for the agent
-// that waits for SIGTERM: what an agent does is agent/'s business.
-#include "engine/engine.hpp"
-
-#include <gtest/gtest.h>
-
-#include "base/random.hpp"
+// The contract, for the engines that need nothing installed.
+#include "base/process_tree.hpp"
+#include "engine/contract_suite.hpp"
 #include "engine/fake_engine.hpp"
 #include "engine/local_engine.hpp"
 
 namespace trainyard::engine {
 
-class EngineContract : public testing::TestWithParam<std::string> {
- protected:
-  void SetUp() override {
-    ASSERT_TRUE(make_directories(folder_));
-    fs::path program = folder_ / "agent";
-    ASSERT_TRUE(write_file_atomically(program, "#!/bin/sh\nexec sleep 1000\n", 0755));
-    engine_ = make();
-  }
-  void TearDown() override {
-    auto found = engine_->recover();
-    if (found) {
-      for (const Found& instance : *found) static_cast<void>(engine_->remove(instance.handle));
-    }
-    static_cast<void>(remove_tree(folder_));
-  }
-  std::unique_ptr<Engine> make() {
-    if (GetParam() == "fake") return std::make_unique<FakeEngine>();
-    return std::make_unique<LocalEngine>(
-        LocalEngineOptions{folder_ / "jobs", folder_ / "agent", {}});
-  }
-  protocol::Assignment assignment(std::string job) {
-    protocol::Assignment made;
-    made.job_name = std::move(job);
+namespace {
+
+class FakeFixture : public EngineFixture {
+ public:
+  std::unique_ptr<Engine> make(const fs::path&) override {
+    auto made = std::make_unique<FakeEngine>();
+    made->obey_stops();
     return made;
   }
-
-  fs::path folder_ = fs::temp_directory_path() / ("trainyard-" + random_hex(8));
-  std::unique_ptr<Engine> engine_;
+  bool kill(Engine& engine, const Handle& handle) override {
+    auto& fake = static_cast<FakeEngine&>(engine);
+    fake.lose(handle.text.substr(0, handle.text.find('/')),
+              handle.text.substr(handle.text.rfind('/') + 1));
+    return true;
+  }
+  bool survives_restart() const override { return false; }
 };
 
-TEST_P(EngineContract, a_started_instance_runs_until_it_is_removed) {
-  auto handle = engine_->start(assignment("a"));
-  ASSERT_TRUE(handle) << handle.error().message;
-  EXPECT_EQ(engine_->inspect(*handle).value(), InstanceState::running);
-  EXPECT_TRUE(engine_->remove(*handle));
-  EXPECT_EQ(engine_->inspect(*handle).value(), InstanceState::gone);
-  EXPECT_TRUE(engine_->recover()->empty());
-}
-
-TEST_P(EngineContract, starting_twice_gives_the_same_instance) {
-  auto first = engine_->start(assignment("a"));
-  auto second = engine_->start(assignment("a"));
-  ASSERT_TRUE(first && second);
-  EXPECT_EQ(first->text, second->text);
-  EXPECT_EQ(engine_->recover()->size(), 1u);
-}
-
-TEST_P(EngineContract, recover_finds_what_exists) {
-  ASSERT_TRUE(engine_->start(assignment("a")));
-  auto b = engine_->start(assignment("b"));
-  if (GetParam() != "fake") engine_ = make();  // as after a restart of the server
-  auto found = engine_->recover().value();
-  ASSERT_EQ(found.size(), 2u);
-  for (const Found& instance : found) {
-    EXPECT_EQ(engine_->inspect(instance.handle).value(), InstanceState::running);
-    EXPECT_EQ(instance.host, "algo-1");
-    EXPECT_EQ(instance.attempt, 1);
+class LocalFixture : public EngineFixture {
+ public:
+  std::unique_ptr<Engine> make(const fs::path& folder) override {
+    return std::make_unique<LocalEngine>(
+        LocalEngineOptions{folder / "jobs", make_agent(folder), {}});
   }
-}
+  bool kill(Engine&, const Handle& handle) override {
+    auto agent = read_process(fs::path(handle.text) / "agent.json");
+    if (agent) send_signal(*agent, SIGKILL);
+    return agent.has_value();
+  }
+};
 
-TEST_P(EngineContract, stop_and_remove_of_what_is_gone_are_fine) {
-  auto handle = engine_->start(assignment("a"));
-  ASSERT_TRUE(handle);
-  EXPECT_TRUE(engine_->remove(*handle));
-  EXPECT_TRUE(engine_->stop(*handle));
-  EXPECT_TRUE(engine_->remove(*handle));
-}
+}  // namespace
 
-INSTANTIATE_TEST_SUITE_P(Engines, EngineContract, testing::Values("fake", "local"),
-                         [](const auto& made) { return made.param; });
+TRAINYARD_ENGINE_CONTRACT(Fake, std::make_unique<FakeFixture>);
+TRAINYARD_ENGINE_CONTRACT(Local, std::make_unique<LocalFixture>);
+
+TEST(LocalEngineTest, a_gang_that_cannot_start_whole_leaves_nothing) {
+  fs::path folder = fs::temp_directory_path() / ("trainyard-" + random_hex(8));
+  ASSERT_TRUE(make_directories(folder / "jobs/a/1"));
+  // In the place of the second instance's folder.
+  ASSERT_TRUE(write_file_atomically(folder / "jobs/a/1/algo-2", "a file"));
+  LocalEngine engine({folder / "jobs", make_agent(folder), {}});
+  Gang gang;
+  for (const char* host : {"algo-1", "algo-2"}) {
+    protocol::Assignment one;
+    one.job_name = "a";
+    one.host = host;
+    gang.instances.push_back(one);
+  }
+  EXPECT_FALSE(engine.start(gang));
+  EXPECT_FALSE(fs::exists(folder / "jobs/a/1/algo-1"));
+  EXPECT_TRUE(remove_tree(folder));
+}
 
 }  // namespace trainyard::engine

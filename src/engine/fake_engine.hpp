@@ -12,18 +12,20 @@ namespace trainyard::engine {
 
 class FakeEngine : public Engine {
  public:
-  Capabilities capabilities() const override { return {"fake", 0}; }
-  Result<Handle> start(const protocol::Assignment& assignment) override;
-  Result<InstanceState> inspect(const Handle& handle) override;
+  Capabilities capabilities() const override { return {"fake"}; }
+  Result<std::vector<Handle>> start(const Gang& gang) override;
+  Result<Inspection> inspect(const Handle& handle) override;
   Result<> stop(const Handle& handle) override;
   Result<> remove(const Handle& handle) override;
   Result<std::vector<Found>> recover() override;
 
+  // From now on a stop ends the instance, as that of an agent with nothing to do.
+  void obey_stops();
   // The next start fails so.
   void fail_next_start(Error error);
-  // The instance's agent is lost.
-  void lose(const std::string& job);
-  // What was called, in order: "start(a) stop(a) remove(a) ".
+  // The agents of the job's instances are lost; of one instance where a host is named.
+  void lose(const std::string& job, const std::string& host = {});
+  // What was called, in order: "start(a) stop(a/1/algo-1) remove(a/1/algo-1) ".
   std::string trace() const;
 
  private:
@@ -34,6 +36,7 @@ class FakeEngine : public Engine {
   struct State {
     std::map<std::string, Instance> instances;  // by handle
     std::optional<Error> next_failure;
+    bool obeys_stops = false;
     std::string trace;
   };
   Guarded<State> state_;

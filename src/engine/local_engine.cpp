@@ -24,6 +24,10 @@ fs::path folder_of(const Handle& handle) {
   return handle.text;
 }
 
+fs::path folder_of_instance(const fs::path& jobs_dir, const protocol::Assignment& assignment) {
+  return jobs_dir / assignment.job_name / std::to_string(assignment.attempt) / assignment.host;
+}
+
 std::optional<ProcessId> find_agent(const fs::path& folder) {
   auto process = read_process(folder / kAgentFile);
   if (!process) return std::nullopt;
@@ -61,9 +65,24 @@ Result<> stop_feeds(const fs::path& program, const fs::path& folder) {
 
 }  // namespace
 
-Result<Handle> LocalEngine::start(const protocol::Assignment& assignment) {
-  fs::path folder = options_.jobs_dir / assignment.job_name / std::to_string(assignment.attempt) /
-                    assignment.host;
+Result<std::vector<Handle>> LocalEngine::start(const Gang& gang) {
+  std::vector<Handle> handles;
+  std::vector<Handle> fresh;
+  for (const protocol::Assignment& assignment : gang.instances) {
+    bool is_there = fs::exists(folder_of_instance(options_.jobs_dir, assignment));
+    auto handle = start_one(assignment);
+    if (!handle) {
+      for (const Handle& started : fresh) static_cast<void>(remove(started));
+      return Failure(std::move(handle).error().within(assignment.host));
+    }
+    if (!is_there) fresh.push_back(*handle);
+    handles.push_back(*std::move(handle));
+  }
+  return handles;
+}
+
+Result<Handle> LocalEngine::start_one(const protocol::Assignment& assignment) {
+  fs::path folder = folder_of_instance(options_.jobs_dir, assignment);
   Handle handle{folder.string()};
   if (find_agent(folder)) return handle;
   TRY(make_directories(folder, 0700));
@@ -83,8 +102,9 @@ Result<Handle> LocalEngine::start(const protocol::Assignment& assignment) {
   return handle;
 }
 
-Result<InstanceState> LocalEngine::inspect(const Handle& handle) {
-  return find_agent(folder_of(handle)) ? InstanceState::running : InstanceState::gone;
+Result<Inspection> LocalEngine::inspect(const Handle& handle) {
+  bool is_running = find_agent(folder_of(handle)).has_value();
+  return Inspection{is_running ? InstanceState::running : InstanceState::gone};
 }
 
 Result<> LocalEngine::stop(const Handle& handle) {

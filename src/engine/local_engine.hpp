@@ -19,14 +19,16 @@ class LocalEngine : public Engine {
  public:
   explicit LocalEngine(LocalEngineOptions options) : options_(std::move(options)) {}
 
-  Capabilities capabilities() const override { return {"local", 1}; }
-  Result<Handle> start(const protocol::Assignment& assignment) override;
-  Result<InstanceState> inspect(const Handle& handle) override;
+  Capabilities capabilities() const override { return {"local"}; }
+  Result<std::vector<Handle>> start(const Gang& gang) override;
+  Result<Inspection> inspect(const Handle& handle) override;
   Result<> stop(const Handle& handle) override;
   Result<> remove(const Handle& handle) override;
   Result<std::vector<Found>> recover() override;
 
  private:
+  Result<Handle> start_one(const protocol::Assignment& assignment);
+
   LocalEngineOptions options_;
 };
 

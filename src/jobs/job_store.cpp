@@ -7,6 +7,7 @@
 #include "base/text.hpp"
 #include "db/statement.hpp"
 #include "db/transaction.hpp"
+#include "jobs/gang.hpp"
 #include "jobs/schema.hpp"
 #include "jobs/transitions.hpp"
 
@@ -18,7 +19,10 @@ constexpr std::string_view kColumns =
     "name, arn, phase, created_ms, modified_ms, training_start_ms, training_end_ms, request, "
     "assignment, tags, failure_reason, has_artifacts, access_key, secret_key, session_token, "
     "is_deleting, notices, attempt, max_retries, max_wait_seconds, is_spot, is_interrupting, "
-    "is_over_max_wait, diagnosis";
+    "is_over_max_wait, diagnosis, failing_reason, failing_diagnosis";
+
+// Failures that are the service's, E.1.
+constexpr std::string_view kInternal = "InternalServerError";
 
 // What a page of a list shows, without the long texts.
 constexpr std::string_view kListColumns =
@@ -65,6 +69,8 @@ Job read_job(const db::Statement& row) {
   job.is_interrupting = row.integer(21) != 0;
   job.is_over_max_wait = row.integer(22) != 0;
   job.diagnosis = row.text(23);
+  job.failing_reason = row.text(24);
+  job.failing_diagnosis = row.text(25);
   return job;
 }
 
@@ -75,10 +81,56 @@ Instance read_instance(const db::Statement& row) {
           row.text(3),
           row.text(4),
           row.integer(5),
-          from_epoch_ms(row.integer(6))};
+          from_epoch_ms(row.integer(6)),
+          row.text(7) == trainyard::jobs::name(Stage::finished)};
 }
 constexpr std::string_view kInstanceColumns =
-    "job, attempt, host, handle, report_token, acknowledged, created_ms";
+    "job, attempt, host, handle, report_token, acknowledged, created_ms, stage";
+
+Result<Members> members_of(db::Database& database, const Instance& instance) {
+  auto row = database.prepare(
+      "SELECT host, stage, outcome, has_artifacts FROM instance WHERE job = ? AND attempt = ? "
+      "ORDER BY host");
+  row.bind(instance.job).bind(instance.attempt);
+  Members members;
+  while (TRY(row.step())) {
+    members.push_back({row.text(0), parse_stage(row.text(1)), protocol::parse_outcome(row.text(2)),
+                       row.integer(3) != 0});
+  }
+  return members;
+}
+
+// What the instance has come to, by this event of its.
+Result<> note_stage(db::Database& database, const Instance& instance,
+                    const protocol::Event& event) {
+  auto stage = stage_of(event.kind);
+  if (!stage) return {};
+  auto update = database.prepare(
+      "UPDATE instance SET stage = ?, outcome = ?, has_artifacts = ? "
+      "WHERE job = ? AND attempt = ? AND host = ?");
+  update.bind(trainyard::jobs::name(*stage));
+  update.bind(event.outcome ? protocol::name(*event.outcome) : std::string_view());
+  update.bind(event.has_artifacts).bind(instance.job).bind(instance.attempt);
+  return update.bind(instance.host).run();
+}
+
+// Where all instances are being ended, one that fails because it misses another one has not failed.
+std::optional<protocol::Outcome> in_the_gang(const Job& job, const Members& members,
+                                             const protocol::Event& event) {
+  bool is_meant = event.outcome == protocol::Outcome::failed && members.size() > 1 &&
+                  !event.failure_reason.starts_with(kInternal);
+  if (is_meant && job.is_interrupting) return protocol::Outcome::interrupted;
+  if (is_meant && status_of(job) == JobStatus::stopping) return protocol::Outcome::stopped;
+  return event.outcome;
+}
+
+// The others are to end; the reason is kept until they have.
+Result<> note_failure(db::Database& database, const Job& job, const Happening& failure) {
+  if (!job.failing_reason.empty()) return {};
+  auto update =
+      database.prepare("UPDATE job SET failing_reason = ?, failing_diagnosis = ? WHERE name = ?");
+  return update.bind(failure.failure_reason).bind(failure.diagnosis).bind(job.name).run();
+}
 
 // Without transitions.
 Result<Job> find_job(db::Database& database, const std::string& name) {
@@ -101,17 +153,20 @@ Result<> begin_next_attempt(db::Database& database, const Job& job, Time now) {
   if (!is_moved) return {};
   JobCredentials fresh = make_credentials();
   auto update = database.prepare(
-      "UPDATE job SET attempt = attempt + 1, is_interrupting = 0, access_key = ?, secret_key = ?, "
-      "session_token = ? WHERE name = ?");
+      "UPDATE job SET attempt = attempt + 1, is_interrupting = 0, failing_reason = '', "
+      "failing_diagnosis = '', access_key = ?, secret_key = ?, session_token = ? WHERE name = ?");
   update.bind(fresh.access_key).bind(fresh.secret_key).bind(fresh.session_token);
   return update.bind(job.name).run();
 }
 
+bool is_internal(const Happening& failure) {
+  return failure.failure_reason.starts_with(kInternal);
+}
+
 // RetryStrategy covers InternalServerError alone: contract.md B.1.
 Result<> fail_or_begin_again(db::Database& database, const Job& job, const Happening& failure) {
-  bool is_internal = failure.failure_reason.starts_with("InternalServerError");
-  bool can_retry =
-      is_internal && job.attempt <= job.max_retries && status_of(job) == JobStatus::in_progress;
+  bool can_retry = is_internal(failure) && job.attempt <= job.max_retries &&
+                   status_of(job) == JobStatus::in_progress;
   if (can_retry) return begin_next_attempt(database, job, failure.time);
   TRY(move(database, job.name, failure));
   return {};
@@ -140,38 +195,6 @@ Result<PageEnd> parse_token(const std::string& token) {
   size_t at = text.find('\n');
   if (at == std::string::npos) return fail(Code::invalid, "NextToken is not one of this service");
   return PageEnd{text.substr(0, at), text.substr(at + 1)};
-}
-
-std::optional<JobEvent> job_event(const protocol::Event& event) {
-  switch (event.kind) {
-    case protocol::EventKind::preparing:
-      return JobEvent::preparing;
-    case protocol::EventKind::downloading:
-      return JobEvent::downloading;
-    case protocol::EventKind::training:
-      return JobEvent::training;
-    case protocol::EventKind::progress:
-      return std::nullopt;
-    case protocol::EventKind::stopping:
-      return JobEvent::stop_requested;
-    case protocol::EventKind::uploading:
-      return JobEvent::uploading;
-    case protocol::EventKind::finished:
-      break;
-  }
-  switch (event.outcome.value_or(protocol::Outcome::failed)) {
-    case protocol::Outcome::completed:
-      return JobEvent::completed;
-    case protocol::Outcome::failed:
-      return JobEvent::failed;
-    case protocol::Outcome::stopped:
-      return JobEvent::stopped;
-    case protocol::Outcome::max_runtime_exceeded:
-      return JobEvent::max_runtime_exceeded;
-    case protocol::Outcome::interrupted:
-      return JobEvent::interrupted;
-  }
-  return std::nullopt;
 }
 
 }  // namespace
@@ -399,19 +422,27 @@ Result<std::optional<JobCredentials>> JobStore::find_credentials(const std::stri
   });
 }
 
-Result<> JobStore::add_instance(const Instance& instance) {
+Result<> JobStore::add_instances(const std::vector<Instance>& instances) {
   return committer_.commit([&](db::Database& database) -> Result<> {
-    auto insert = database.prepare("INSERT INTO instance VALUES (?, ?, ?, ?, ?, 0, ?)");
-    insert.bind(instance.job).bind(instance.attempt).bind(instance.host).bind(instance.handle);
-    return insert.bind(instance.report_token).bind(to_epoch_ms(clock_.now())).run();
+    for (const Instance& instance : instances) {
+      auto insert = database.prepare(
+          "INSERT INTO instance (job, attempt, host, handle, report_token, created_ms) "
+          "VALUES (?, ?, ?, ?, ?, ?)");
+      insert.bind(instance.job).bind(instance.attempt).bind(instance.host).bind(instance.handle);
+      TRY(insert.bind(instance.report_token).bind(to_epoch_ms(clock_.now())).run());
+    }
+    return {};
   });
 }
 
-Result<> JobStore::set_handle(const Instance& instance, const std::string& handle) {
+Result<> JobStore::set_handles(const std::vector<Instance>& instances) {
   return committer_.commit([&](db::Database& database) -> Result<> {
-    auto update = database.prepare(
-        "UPDATE instance SET handle = ? WHERE job = ? AND attempt = ? AND host = ?");
-    return update.bind(handle).bind(instance.job).bind(instance.attempt).bind(instance.host).run();
+    for (const Instance& one : instances) {
+      auto update = database.prepare(
+          "UPDATE instance SET handle = ? WHERE job = ? AND attempt = ? AND host = ?");
+      TRY(update.bind(one.handle).bind(one.job).bind(one.attempt).bind(one.host).run());
+    }
+    return {};
   });
 }
 
@@ -463,24 +494,47 @@ Result<std::optional<Instance>> JobStore::find_instance(const std::string& repor
   });
 }
 
+Result<bool> JobStore::may_proceed(const Instance& instance) {
+  return rows_.with([&](db::Database& database) -> Result<bool> {
+    return jobs::may_proceed(TRY(members_of(database, instance)), instance.host);
+  });
+}
+
 Result<> JobStore::take_event(db::Database& database, const Instance& instance,
-                              const protocol::Event& event) {
+                              const protocol::Event& reported) {
   Job job = TRY(find_job(database, instance.job));
   if (instance.attempt != job.attempt) return {};  // it lost its place
+  auto members = TRY(members_of(database, instance));
+  protocol::Event event = reported;
+  event.outcome = in_the_gang(job, members, reported);
+  TRY(note_stage(database, instance, event));
+  members = TRY(members_of(database, instance));
   Time time = std::min(from_epoch_ms(event.time_ms), clock_.now());
-  auto happened = job_event(event);
-  if (!happened) {
-    return event.message.empty() ? Result<>()
-                                 : set_message(database, job.name, event.message, time);
+  std::string message = is_leader(members, instance.host) ? event.message : "";
+  if (event.kind == protocol::EventKind::progress) {
+    return message.empty() ? Result<>() : set_message(database, job.name, message, time);
   }
-  Happening happening{*happened,           time,           event.message, event.failure_reason,
-                      event.has_artifacts, event.diagnosis};
-  if (*happened == JobEvent::failed) return fail_or_begin_again(database, job, happening);
+  if (event.outcome == protocol::Outcome::failed) {
+    Happening failure{JobEvent::failed,
+                      time,
+                      message,
+                      name_host(members, instance.host, event.failure_reason),
+                      event.has_artifacts,
+                      event.diagnosis};
+    // Nothing more comes of an attempt whose instance was lost.
+    if (is_internal(failure)) return fail_or_begin_again(database, job, failure);
+    TRY(note_failure(database, job, failure));
+    job = TRY(find_job(database, job.name));
+  }
+  auto happened = job_event(members, event.kind);
+  if (!happened) return {};
   bool is_stopped = *happened == JobEvent::stopped || *happened == JobEvent::completed;
   if (is_stopped && job.is_over_max_wait && status_of(job) == JobStatus::stopping) {
-    happening.event = JobEvent::max_wait_time_exceeded;
+    happened = JobEvent::max_wait_time_exceeded;
   }
-  TRY(move(database, job.name, happening));
+  TRY(move(database, job.name,
+           {*happened, time, message, job.failing_reason, has_artifacts(members),
+            job.failing_diagnosis}));
   return {};
 }
 

@@ -73,6 +73,8 @@ struct Job {
   bool is_spot = false;
   bool is_interrupting = false;   // its instance is to be taken away
   bool is_over_max_wait = false;  // the stop that is under way ends in MaxWaitTimeExceeded
+  std::string failing_reason;     // an instance failed and the others are being ended; empty: none
+  std::string failing_diagnosis;
   JobCredentials credentials;
   std::vector<Transition> transitions;  // only from find()
 };
@@ -88,6 +90,7 @@ struct Instance {
   std::string report_token;
   int64_t acknowledged_sequence = 0;
   Time created{};
+  bool is_finished = false;  // its agent has reported the end and may be gone
 };
 
 enum class SortBy { name, created, status };
@@ -154,14 +157,18 @@ class JobStore {
   // A key that belongs to a job which is not terminal.
   Result<std::optional<JobCredentials>> find_credentials(const std::string& access_key);
 
-  Result<> add_instance(const Instance& instance);
-  Result<> set_handle(const Instance& instance, const std::string& handle);
+  Result<> add_instances(const std::vector<Instance>& instances);
+  // `instances` with the handles that they have now.
+  Result<> set_handles(const std::vector<Instance>& instances);
+  // In the order of attempts and hosts.
   Result<std::vector<Instance>> instances(const std::string& job);
   // Of jobs that are terminal: to be removed.
   Result<std::vector<Instance>> finished_instances();
   Result<> remove_instances(const std::string& job);
   Result<> remove_instance(const Instance& instance);
   Result<std::optional<Instance>> find_instance(const std::string& report_token);
+  // Whether the others of its attempt have come as far: protocol::ReportAnswer::may_proceed.
+  Result<bool> may_proceed(const Instance& instance);
 
   // Applies the events that are new to this instance, in order, in one transaction with the
   // acknowledged sequence. Events of a terminal job are acknowledged and change nothing.
@@ -169,7 +176,7 @@ class JobStore {
 
  private:
   Result<> take_event(db::Database& database, const Instance& instance,
-                      const protocol::Event& event);
+                      const protocol::Event& reported);
   Result<std::vector<Job>> select(const std::string& condition);
 
   JobStore(const Clock& clock, db::Database writer, db::Database rows, db::Database lists,

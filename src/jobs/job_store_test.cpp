@@ -83,7 +83,7 @@ TEST_F(JobStoreTest, changes_of_many_threads_are_each_whole_and_seen_at_once) {
 
 TEST_F(JobStoreTest, events_count_once_and_in_order) {
   ASSERT_TRUE(create("a"));
-  ASSERT_TRUE(store_->add_instance({"a", 1, "algo-1", "", "token", 0}));
+  ASSERT_TRUE(store_->add_instances({{"a", 1, "algo-1", "", "token", 0}}));
   auto instance = store_->find_instance("token").value().value();
   using protocol::EventKind;
   auto downloading = event(1, EventKind::downloading);
@@ -113,7 +113,7 @@ TEST_F(JobStoreTest, a_failure_is_final_and_its_key_ends) {
 TEST_F(JobStoreTest, a_job_is_deleted_once_nothing_runs_for_it) {
   ASSERT_TRUE(create("a"));
   EXPECT_EQ(store_->remove("a").error().code, Code::conflict);
-  ASSERT_TRUE(store_->add_instance({"a", 1, "algo-1", "", "token", 0}));
+  ASSERT_TRUE(store_->add_instances({{"a", 1, "algo-1", "", "token", 0}}));
   ASSERT_TRUE(store_->apply("a", JobEvent::failed));
   ASSERT_TRUE(store_->remove("a"));
   EXPECT_EQ(status_of(store_->find("a").value()), JobStatus::deleting);
@@ -144,7 +144,7 @@ class AttemptsTest : public JobStoreTest {
     JobStoreTest::SetUp();
     NewJob job{"a", "arn", "{}", "{}", "[]", {"KEY-1", "s", "t"}, "[]", 1, true, 60};
     ASSERT_TRUE(store_->create(job));
-    ASSERT_TRUE(store_->add_instance({"a", 1, "algo-1", "", "token-1", 0, {}}));
+    ASSERT_TRUE(store_->add_instances({{"a", 1, "algo-1", "", "token-1", 0, {}}}));
   }
   // Reports of the attempt's instance, one call each.
   void report(const std::string& token, int64_t sequence, protocol::EventKind kind,
@@ -166,7 +166,7 @@ TEST_F(AttemptsTest, an_internal_error_is_tried_again_with_other_keys) {
   EXPECT_FALSE(store_->find_credentials("KEY-1").value())
       << "the old attempt cannot write any more";
   EXPECT_TRUE(store_->find_credentials(store_->find("a")->credentials.access_key).value());
-  ASSERT_TRUE(store_->add_instance({"a", 2, "algo-1", "", "token-2", 0, {}}));
+  ASSERT_TRUE(store_->add_instances({{"a", 2, "algo-1", "", "token-2", 0, {}}}));
   report("token-1", 3, EventKind::training);
   EXPECT_EQ(store_->find("a")->phase, Phase::starting) << "it lost its place";
   report("token-2", 1, EventKind::finished, protocol::Outcome::failed, "InternalServerError: y");

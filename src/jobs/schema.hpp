@@ -7,7 +7,7 @@
 
 namespace trainyard::jobs {
 
-inline constexpr std::array<std::string_view, 4> kMigrations = {
+inline constexpr std::array<std::string_view, 5> kMigrations = {
     R"sql(
 CREATE TABLE job (
   name           TEXT PRIMARY KEY,
@@ -66,6 +66,14 @@ ALTER TABLE instance ADD COLUMN created_ms INTEGER NOT NULL DEFAULT 0;
 )sql",
     R"sql(
 ALTER TABLE job ADD COLUMN diagnosis TEXT NOT NULL DEFAULT '';
+)sql",
+    R"sql(
+-- Of the first instance that failed, while the others of its job are being ended.
+ALTER TABLE job ADD COLUMN failing_reason TEXT NOT NULL DEFAULT '';
+ALTER TABLE job ADD COLUMN failing_diagnosis TEXT NOT NULL DEFAULT '';
+ALTER TABLE instance ADD COLUMN stage TEXT NOT NULL DEFAULT '';    -- jobs/gang.hpp
+ALTER TABLE instance ADD COLUMN outcome TEXT NOT NULL DEFAULT '';  -- protocol::Outcome, at the end
+ALTER TABLE instance ADD COLUMN has_artifacts INTEGER NOT NULL DEFAULT 0;
 )sql"};
 
 }  // namespace trainyard::jobs

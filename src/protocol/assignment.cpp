@@ -244,13 +244,18 @@ std::string instance_type_of(const Assignment& assignment) {
   return assignment.instance_type;
 }
 
+bool is_for_host(const Channel& channel, const Assignment& assignment, const std::string& host) {
+  if (channel.instance_groups.empty()) return true;
+  return std::any_of(assignment.instance_groups.begin(), assignment.instance_groups.end(),
+                     [&](const InstanceGroup& group) {
+                       return contains(group.hosts, host) &&
+                              contains(channel.instance_groups, group.name);
+                     });
+}
+
 void keep_channels_of_host(Assignment& assignment) {
-  std::string own;
-  for (const InstanceGroup& group : assignment.instance_groups) {
-    if (contains(group.hosts, assignment.host)) own = group.name;
-  }
   std::erase_if(assignment.channels, [&](const Channel& channel) {
-    return !channel.instance_groups.empty() && !contains(channel.instance_groups, own);
+    return !is_for_host(channel, assignment, assignment.host);
   });
 }
 

@@ -92,6 +92,8 @@ struct Assignment {
 json::object to_json(const Assignment& assignment);
 // The request's groups, or the one that AWS calls homogeneousCluster.
 std::vector<InstanceGroup> groups_of(const Assignment& assignment);
+// Whether the channel is for that host: channels may be for some groups alone.
+bool is_for_host(const Channel& channel, const Assignment& assignment, const std::string& host);
 // Leaves out the channels that are for the hosts of other groups.
 void keep_channels_of_host(Assignment& assignment);
 // Of this host.

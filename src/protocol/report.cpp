@@ -7,11 +7,13 @@ namespace trainyard::protocol {
 
 namespace {
 
-constexpr std::array<std::string_view, 7> kKinds = {
-    "preparing", "downloading", "training", "progress", "stopping", "uploading", "finished"};
+constexpr std::array<std::string_view, 8> kKinds = {"preparing", "downloading", "ready",
+                                                    "training",  "progress",    "stopping",
+                                                    "uploading", "finished"};
 constexpr std::array<std::string_view, 5> kOutcomes = {"completed", "failed", "stopped",
                                                        "max_runtime_exceeded", "interrupted"};
-constexpr std::array<std::string_view, 4> kCommands = {"go_on", "stop", "obsolete", "interrupt"};
+constexpr std::array<std::string_view, 5> kCommands = {"go_on", "stop", "obsolete", "interrupt",
+                                                       "give_up"};
 
 template <class Enum, size_t N>
 Result<Enum> parse_word(const std::array<std::string_view, N>& words, std::string_view member,
@@ -60,6 +62,15 @@ Result<Measurement> parse_measurement(const json::object& document) {
 
 }  // namespace
 
+std::string_view name(Outcome outcome) {
+  return word_of(kOutcomes, outcome);
+}
+
+std::optional<Outcome> parse_outcome(std::string_view name) {
+  auto parsed = parse_word<Outcome>(kOutcomes, "outcome", name);
+  return parsed ? std::optional(*parsed) : std::nullopt;
+}
+
 json::object to_json(const Event& event) {
   json::object document{{"sequence", event.sequence},
                         {"kind", word_of(kKinds, event.kind)},
@@ -101,7 +112,8 @@ json::object to_json(const Report& report) {
 json::object to_json(const ReportAnswer& answer) {
   return {{"acknowledged_sequence", answer.acknowledged_sequence},
           {"log_offset", answer.log_offset},
-          {"command", word_of(kCommands, answer.command)}};
+          {"command", word_of(kCommands, answer.command)},
+          {"may_proceed", answer.may_proceed}};
 }
 
 Result<Event> parse_event(const json::object& document) {
@@ -150,6 +162,7 @@ Result<ReportAnswer> parse_answer(const json::object& document) {
   answer.log_offset = TRY(json::get_integer(document, "log_offset"));
   std::string word = TRY(json::get_string(document, "command"));
   answer.command = TRY(parse_word<Command>(kCommands, "command", word));
+  answer.may_proceed = json::find_bool(document, "may_proceed").value_or(false);
   return answer;
 }
 

@@ -7,7 +7,7 @@
 //    "events":[{"sequence":4,"kind":"training","time_ms":1795492595123,"message":"…"}],
 //    "log":{"offset":1000,"end":1064,"lines":[{"time_ms":1795492595124,"text":"epoch 1"}]}}
 //
-//   200 {"acknowledged_sequence":4,"log_offset":1064,"command":"go_on"}
+//   200 {"acknowledged_sequence":4,"log_offset":1064,"command":"go_on","may_proceed":true}
 //
 // Reports repeat until they are acknowledged. Events count from 1 and are taken in order, each
 // once. Log lines stand for the bytes [offset, end) of the instance's log file: the server takes
@@ -34,6 +34,7 @@ constexpr size_t kMaxReportBytes = 4 << 20;
 enum class EventKind {
   preparing,    // the instance is up; SecondaryStatus stays Starting
   downloading,  // entered Downloading
+  ready,        // all is prepared; of several instances none starts its script before all are here
   training,     // the script is about to start
   progress,     // only StatusMessage changes
   stopping,     // the agent ends the script: time limit, or a stop that reached it directly
@@ -42,6 +43,8 @@ enum class EventKind {
 };
 
 enum class Outcome { completed, failed, stopped, max_runtime_exceeded, interrupted };
+std::string_view name(Outcome outcome);  // "max_runtime_exceeded"
+std::optional<Outcome> parse_outcome(std::string_view name);
 
 struct Event {
   int64_t sequence = 0;  // from 1, without gaps, per attempt and host
@@ -86,12 +89,15 @@ enum class Command {
   stop,       // StopTrainingJob: end the script with grace, upload, report
   obsolete,   // the server has moved on: end everything, report nothing more
   interrupt,  // the instance is taken away: end the script with grace, keep checkpoints, report
+  give_up,    // another instance of the job failed: end the script soon, upload, report
 };
 
 struct ReportAnswer {
   int64_t acknowledged_sequence = 0;
   int64_t log_offset = 0;
   Command command = Command::go_on;
+  // To one that is ready: all others are. To the leader when it uploads: all others have finished.
+  bool may_proceed = false;
 };
 
 json::object to_json(const Event& event);

@@ -18,9 +18,10 @@ TEST(Report, round_trips_with_events_and_log) {
 }
 
 TEST(Report, an_answer_round_trips) {
-  ReportAnswer answer{4, 1064, Command::stop};
-  EXPECT_EQ(json::serialize(to_json(parse_answer(to_json(answer)).value())),
-            R"({"acknowledged_sequence":4,"log_offset":1064,"command":"stop"})");
+  ReportAnswer answer{4, 1064, Command::give_up, true};
+  EXPECT_EQ(
+      json::serialize(to_json(parse_answer(to_json(answer)).value())),
+      R"({"acknowledged_sequence":4,"log_offset":1064,"command":"give_up","may_proceed":true})");
 }
 
 TEST(Report, malformed_reports_name_the_member) {

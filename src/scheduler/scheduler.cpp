@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/check.hpp"
 #include "base/log.hpp"
 #include "base/random.hpp"
 
@@ -73,10 +74,13 @@ Result<> Scheduler::look() {
 Result<> Scheduler::look_at(const jobs::Job& job, size_t& running) {
   if (is_over_max_wait(job)) TRY(jobs_.exceed_max_wait(job.name));
   auto instances = TRY(jobs_.instances(job.name));
+  std::vector<jobs::Instance> gang;
   for (const jobs::Instance& instance : instances) {
     bool has_lost_its_place = instance.attempt != job.attempt || job.phase == Phase::interrupted;
-    TRY(has_lost_its_place ? remove(instance) : watch(job, instance));
+    if (has_lost_its_place) TRY(remove(instance));
+    if (!has_lost_its_place && !instance.is_finished) gang.push_back(instance);
   }
+  if (!gang.empty()) TRY(watch(job, std::move(gang)));
   if (!instances.empty()) return {};
   if (job.phase == Phase::interrupted) {
     TRY(jobs_.restart(job.name));
@@ -93,31 +97,70 @@ Result<> Scheduler::look_at(const jobs::Job& job, size_t& running) {
 }
 
 Result<> Scheduler::place(const jobs::Job& job) {
-  jobs::Instance instance{job.name, job.attempt, "algo-1", "", random_hex(32), 0, {}};
-  TRY(jobs_.add_instance(instance));
-  return watch(job, instance);
+  auto assignment = TRY(protocol::parse_assignment(TRY(json::parse_object(job.assignment))));
+  std::vector<jobs::Instance> gang;
+  for (const std::string& host : assignment.hosts) {
+    gang.push_back({job.name, job.attempt, host, "", random_hex(32), 0, {}});
+  }
+  TRY(jobs_.add_instances(gang));
+  return watch(job, std::move(gang));
+}
+
+// Whether every instance has its agent. What one waits for is told to who asks for the job.
+Result<bool> Scheduler::is_started(const jobs::Job& job, const std::vector<jobs::Instance>& gang) {
+  std::string reason;
+  for (const jobs::Instance& instance : gang) {
+    if (instance.handle.empty()) return false;
+    auto seen = TRY(engine_.inspect(engine::Handle{instance.handle}));
+    if (seen.state == engine::InstanceState::gone) return false;
+    if (seen.state == engine::InstanceState::starting && reason.empty()) reason = seen.reason;
+  }
+  if (!reason.empty() && job.phase == Phase::starting) TRY(tell(job, reason));
+  return true;
+}
+
+// StatusMessage of a job that has not begun.
+Result<> Scheduler::tell(const jobs::Job& job, const std::string& reason) {
+  auto whole = TRY(jobs_.find(job.name));
+  if (!whole.transitions.empty() && whole.transitions.back().message == reason) return {};
+  TRY(jobs_.apply(job.name, JobEvent::preparing, reason));
+  return {};
+}
+
+Result<> Scheduler::start(const jobs::Job& job, std::vector<jobs::Instance>& gang) {
+  engine::Gang wanted;
+  bool is_first = true;
+  for (const jobs::Instance& instance : gang) {
+    wanted.instances.push_back(TRY(assignment_of(job, instance)));
+    is_first = is_first && instance.handle.empty();
+  }
+  auto handles = TRY(engine_.start(wanted));
+  CHECK(handles.size() == gang.size(), "a handle for each instance");
+  if (!is_first) log::warn("started lost agents again", {{"job", job.name}});
+  for (size_t i = 0; i < gang.size(); ++i) gang[i].handle = handles[i].text;
+  return jobs_.set_handles(gang);
 }
 
 // Starts what is not started, or whose agent is lost; passes a stop on.
-Result<> Scheduler::watch(const jobs::Job& job, const jobs::Instance& instance) {
-  engine::Handle handle{instance.handle};
-  bool is_started =
-      !instance.handle.empty() && TRY(engine_.inspect(handle)) != engine::InstanceState::gone;
-  if (!is_started) {
-    auto started = engine_.start(TRY(assignment_of(job, instance)));
-    if (!started &&
-        (started.error().code == Code::exhausted || is_retryable(started.error().code))) {
-      return Failure(started.error());  // the next look tries again
+Result<> Scheduler::watch(const jobs::Job& job, std::vector<jobs::Instance> gang) {
+  if (!TRY(is_started(job, gang))) {
+    auto started = start(job, gang);
+    if (!started && started.error().code == Code::exhausted) {
+      return tell(job, started.error().message);
     }
+    if (!started && is_retryable(started.error().code))
+      return started;  // the next look tries again
     if (!started) {
-      log::error("starting an instance", {{"job", job.name}, {"error", started.error().message}});
-      return jobs_.fail_or_retry(job.name, std::string(kInternalError));
+      log::error("starting instances", {{"job", job.name}, {"error", started.error().message}});
+      return jobs_.fail_or_retry(job.name,
+                                 fmt::format("{} ({})", kInternalError, started.error().message));
     }
-    if (!instance.handle.empty()) log::warn("started a lost agent again", {{"job", job.name}});
-    handle = *started;
-    TRY(jobs_.set_handle(instance, handle.text));
   }
-  if (status_of(job.phase) == JobStatus::stopping) TRY(engine_.stop(handle));
+  bool is_ending = status_of(job.phase) == JobStatus::stopping || !job.failing_reason.empty();
+  if (!is_ending) return {};
+  for (const jobs::Instance& instance : gang) {
+    TRY(engine_.stop(engine::Handle{instance.handle}));
+  }
   return {};
 }
 

@@ -41,7 +41,10 @@ class Scheduler {
  private:
   Result<> look_at(const jobs::Job& job, size_t& running);
   Result<> place(const jobs::Job& job);
-  Result<> watch(const jobs::Job& job, const jobs::Instance& instance);
+  Result<> watch(const jobs::Job& job, std::vector<jobs::Instance> gang);
+  Result<> start(const jobs::Job& job, std::vector<jobs::Instance>& gang);
+  Result<bool> is_started(const jobs::Job& job, const std::vector<jobs::Instance>& gang);
+  Result<> tell(const jobs::Job& job, const std::string& reason);
   Result<> remove(const jobs::Instance& instance);
   Result<> clean_up();
   bool is_over_max_wait(const jobs::Job& job) const;

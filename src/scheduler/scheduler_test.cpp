@@ -94,7 +94,7 @@ TEST_F(SchedulerTest, a_start_that_may_work_later_is_tried_again_others_fail_the
 TEST_F(SchedulerTest, instances_that_no_job_knows_are_removed_at_the_start) {
   protocol::Assignment orphan;
   orphan.job_name = "orphan";
-  ASSERT_TRUE(engine_.start(orphan));
+  ASSERT_TRUE(engine_.start({{orphan}}));
   create("a");
   ASSERT_TRUE(scheduler_->look());
   ASSERT_TRUE(scheduler_->recover());

@@ -62,8 +62,6 @@ REFUSED_REQUESTS = {
         "FileSystemId": "fs-12345678901", "FileSystemAccessMode": "ro", "FileSystemType": "EFS", "DirectoryPath": "/"}}),
     "InputDataConfig.DataSource.DatasetSource": channel({"DatasetSource": {
         "DatasetArn": "arn:aws:sagemaker:us-west-2:123456789012:hub-content/h/DataSet/d/1.0.0"}}),
-    "ResourceConfig.InstanceCount": {"ResourceConfig": {
-        "InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 1}},
     "ResourceConfig.InstancePreferences": {"ResourceConfig": {
         "InstancePreferences": [{"InstanceType": "ml.m5.large", "InstanceCount": 1}], "VolumeSizeInGB": 1}},
     "ServerlessJobConfig": {"ServerlessJobConfig": {

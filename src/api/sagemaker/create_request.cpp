@@ -92,6 +92,9 @@ std::optional<aws::Fault> check_time_limits(const json::object& request) {
   return std::nullopt;
 }
 
+// Of one job. An own limit, far above what a service's quota on AWS is by default.
+constexpr int64_t kMaxInstances = 1000;
+
 int64_t instances_of_groups(const json::object& resources) {
   int64_t count = 0;
   const json::array* groups = json::find_array(resources, "InstanceGroups");
@@ -161,11 +164,11 @@ std::optional<aws::Fault> check_resources(const json::object& request) {
   }
   auto count = has_groups ? instances_of_groups(resources)
                           : json::find_integer(resources, "InstanceCount").value_or(1);
-  if (count != 1) {
+  if (count < 1 || count > kMaxInstances) {
     return invalid(
-        fmt::format("ResourceConfig.InstanceCount {} is not supported; this service "
-                    "runs jobs on one instance",
-                    count));
+        fmt::format("ResourceConfig.InstanceCount {} is not supported; a job has from 1 to {} "
+                    "instances here",
+                    count, kMaxInstances));
   }
   return std::nullopt;
 }
@@ -274,7 +277,16 @@ void set_groups(const json::array& groups, protocol::Assignment& assignment) {
     }
     assignment.instance_groups.push_back(std::move(group));
   }
+  // As strings, which is what scripts expect: algo-1, algo-10, algo-2.
+  for (auto& group : assignment.instance_groups) std::sort(group.hosts.begin(), group.hosts.end());
+  std::sort(assignment.hosts.begin(), assignment.hosts.end());
   assignment.instance_type = protocol::instance_type_of(assignment);
+}
+
+void set_hosts(int64_t count, protocol::Assignment& assignment) {
+  assignment.hosts.clear();
+  for (int64_t i = 1; i <= count; ++i) assignment.hosts.push_back(fmt::format("algo-{}", i));
+  std::sort(assignment.hosts.begin(), assignment.hosts.end());
 }
 
 }  // namespace
@@ -335,7 +347,12 @@ protocol::Assignment to_assignment(const json::object& request) {
   assignment.instance_type =
       json::find_string(member(request, "ResourceConfig"), "InstanceType").value_or("");
   const json::array* groups = json::find_array(member(request, "ResourceConfig"), "InstanceGroups");
-  if (groups != nullptr) set_groups(*groups, assignment);
+  if (groups != nullptr) {
+    set_groups(*groups, assignment);
+  } else {
+    set_hosts(json::find_integer(member(request, "ResourceConfig"), "InstanceCount").value_or(1),
+              assignment);
+  }
   auto mode = parse_input_mode(*json::find_string(algorithm, "TrainingInputMode"));
   if (const json::array* channels = json::find_array(request, "InputDataConfig")) {
     for (const json::value& channel : *channels) {
