@@ -10,6 +10,7 @@
 #include "base/text.hpp"
 #include "objects/combine.hpp"
 #include "objects/committer.hpp"
+#include "objects/intake.hpp"
 #include "objects/rows.hpp"
 
 namespace trainyard::objects {
@@ -102,7 +103,7 @@ Result<> append_file(const fs::path& source, int target, uint64_t size) {
 }
 
 // The MD5, or of an opaque one as many digits that tell contents apart.
-std::string part_etag(const Stored& stored) {
+std::string part_etag(const Received& stored) {
   if (!stored.md5.empty()) return to_hex(stored.md5);
   auto md5 = make_md5();
   md5->add(fmt::format("{} {}", stored.size, stored.checksum.value));
@@ -163,8 +164,9 @@ Answer<Part> ObjectStore::put_part(const std::string& bucket, const std::string&
   Upload of = TRY(upload(bucket, key, id));
   Claims kept = claims;
   if (!kept.algorithm) kept.algorithm = of.algorithm;
-  Stored stored = TRY(store_body(folder_, *quota_, bodies_, body, kept));
-  Part part{number, stored.size, part_etag(stored), clock_.now(), stored.checksum};
+  Stored stored = TRY(store_body(folder_, *intake_, body, kept));
+  const Received& received = stored.received;
+  Part part{number, received.size, part_etag(received), clock_.now(), received.checksum};
   auto write = [&](db::Database& database) -> Answer<std::string> {
     TRY(find_upload(database, bucket, key, id));
     auto old = database.prepare("SELECT file FROM part WHERE upload = ? AND number = ?");
@@ -203,13 +205,13 @@ Answer<Object> ObjectStore::complete_upload(const std::string& bucket, const std
   }
   // Joining may take a while and runs without the lock; the upload's rows keep its parts.
   NewFile joined = TRY(NewFile::create(folder_));
-  Quota::Share share(*quota_);
+  Quota::Share share(intake_->quota);
   for (const PartRow& part : chosen) {
     TRY(append_file(path_of(folder_, part.file), joined.fd(), part.part.size));
     object.size += part.part.size;
   }
   share.force(object.size);  // the parts' bytes go in return
-  TRY(joined.sync());
+  TRY(sync(joined.fd()));
   object.modified = clock_.now();
   auto write = [&](db::Database& database) -> Answer<std::string> {
     TRY(find_upload(database, bucket, key, id));

@@ -2,12 +2,9 @@
 // A file of the store that is being written. Internal to objects/.
 #pragma once
 
-#include <atomic>
 #include <string>
 
-#include "http/message.hpp"
-#include "objects/object_store.hpp"
-#include "objects/quota.hpp"
+#include "base/file.hpp"
 
 namespace trainyard::objects {
 
@@ -18,6 +15,10 @@ fs::path path_of(const fs::path& folder, std::string_view name);
 // that takes what they write elsewhere (sandbox/overlay.hpp). The store's folder is for its owner
 // only, who does not write to an object again.
 constexpr unsigned kFileMode = 0644;
+
+// Room for these bytes; `exhausted` when the disk has not that much.
+Result<> reserve(int fd, uint64_t offset, uint64_t size_bytes);
+Result<> sync(int fd);
 
 // Unlinks the file unless it is kept. What a killed process leaves behind is swept at the next
 // start.
@@ -30,8 +31,6 @@ class NewFile {
 
   const std::string& name() const { return name_; }
   int fd() const { return fd_.get(); }
-  Result<> reserve(uint64_t size_bytes);  // `exhausted` when the disk has not that much
-  Result<> sync();
   void keep() { is_kept_ = true; }
 
  private:
@@ -43,25 +42,5 @@ class NewFile {
   Fd fd_;
   bool is_kept_ = false;
 };
-
-// A body on disk, with what was found out on the way.
-struct Stored {
-  NewFile file;
-  Quota::Share share;
-  uint64_t size = 0;
-  std::string md5;  // raw; empty: not computed, for the ETag may be opaque
-  Checksum checksum;
-
-  void keep() {
-    file.keep();
-    share.keep();
-  }
-};
-
-// Reads the body into a new file and checks the claims: BadDigest, InvalidDigest, QuotaExceeded.
-// The bytes are on disk when it returns. `at_once` counts the bodies that arrive: many slow ones
-// must not hold much memory, few fast ones get large buffers.
-Answer<Stored> store_body(const fs::path& folder, Quota& quota, std::atomic<size_t>& at_once,
-                          http::Body& body, const Claims& claims);
 
 }  // namespace trainyard::objects

@@ -10,7 +10,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "objects/committer.hpp"
-#include "objects/quota.hpp"
+#include "objects/intake.hpp"
 #include "objects/rows.hpp"
 #include "objects/schema.hpp"
 
@@ -78,7 +78,7 @@ Result<std::unique_ptr<ObjectStore>> ObjectStore::open(const fs::path& folder, c
 ObjectStore::ObjectStore(fs::path folder, const Clock& clock, Databases databases, Quota quota)
     : folder_(std::move(folder)),
       clock_(clock),
-      quota_(std::make_unique<Quota>(quota)),
+      intake_(std::make_unique<Intake>(quota)),
       committer_(std::make_unique<Committer>(std::move(databases.writer))),
       rows_(std::move(databases.rows)),
       listings_(std::move(databases.listings)) {
@@ -91,9 +91,9 @@ void ObjectStore::discard(const std::string& file) {
   if (file.empty()) return;
   fs::path path = path_of(folder_, file);
   struct stat info {};
-  bool is_counted = quota_->is_limited() && ::stat(path.c_str(), &info) == 0;
+  bool is_counted = intake_->quota.is_limited() && ::stat(path.c_str(), &info) == 0;
   if (::unlink(path.c_str()) == 0 && is_counted) {
-    quota_->give_back(static_cast<uint64_t>(info.st_size));
+    intake_->quota.give_back(static_cast<uint64_t>(info.st_size));
   }
 }
 
@@ -179,14 +179,14 @@ Answer<Object> ObjectStore::put(const std::string& bucket, const std::string& ke
                                 const PutOptions& options) {
   TRY(check_key(key));
   TRY(check_bucket(bucket));
-  Stored stored = TRY(store_body(folder_, *quota_, bodies_, body, options.claims));
+  Stored stored = TRY(store_body(folder_, *intake_, body, options.claims));
   Object object;
   object.key = key;
-  object.size = stored.size;
-  object.etag = to_hex(stored.md5);
+  object.size = stored.received.size;
+  object.etag = to_hex(stored.received.md5);
   object.modified = clock_.now();
   object.headers = options.headers;
-  object.checksum = stored.checksum;
+  object.checksum = stored.received.checksum;
   object.tagging = options.tagging;
   auto write = [&](db::Database& database) {
     return replace_object(database, bucket, object, stored.file.name(), options.condition);

@@ -8,7 +8,6 @@
 // not come to its end, a removed object) are swept at the next start.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -148,6 +147,7 @@ struct UploadOptions {
 };
 
 class Committer;
+struct Intake;
 class Quota;
 
 class ObjectStore {
@@ -205,8 +205,7 @@ class ObjectStore {
 
   fs::path folder_;  // of the objects' files
   const Clock& clock_;
-  std::unique_ptr<Quota> quota_;
-  std::atomic<size_t> bodies_ = 0;  // that arrive now
+  std::unique_ptr<Intake> intake_;
   std::unique_ptr<Committer> committer_;
   // Connections that only read, so that they do not wait for commits, and GET not for LIST.
   Guarded<db::Database> rows_;

@@ -5,7 +5,6 @@
 #include <string>
 
 #include "db/statement.hpp"
-#include "objects/new_file.hpp"
 #include "objects/object_store.hpp"
 
 namespace trainyard::objects {

@@ -15,6 +15,7 @@
 
 #include "base/guarded.hpp"
 #include "base/text.hpp"
+#include "objects/new_file.hpp"
 #include "objects/rows.hpp"
 #include "objects/schema.hpp"
 
