@@ -11,6 +11,8 @@ namespace {
 
 constexpr size_t kSliceBlocks = 1024;  // 64 KiB of each stream; then others may join
 constexpr size_t kMostHelpers = 4;
+constexpr std::chrono::microseconds kPatience{1000};  // no longer than a MiB takes by itself
+constexpr size_t kInVain = 16;
 
 }  // namespace
 
@@ -42,22 +44,37 @@ void Md5Pool::submit(Job& job) {
   if (is_for_helper) queue_.change([](Queue&) {});
 }
 
+// What the owner of a job has to do. `jobs` are what it leads.
+Md5Pool::Turn Md5Pool::turn_of(Queue& queue, Job& job, bool is_patient,
+                               std::vector<Job*>& jobs) const {
+  if (job.phase == Job::Phase::idle) return Turn::done;
+  if (job.phase == Job::Phase::running) return Turn::for_leader;
+  if (may_others_come(queue)) {
+    if (is_patient && queue.in_vain == 0) return Turn::for_others;
+    queue.in_vain = is_patient ? queue.in_vain - 1 : kInVain;
+  }
+  std::erase(queue.pending, &job);
+  job.phase = Job::Phase::running;
+  jobs.push_back(&job);
+  join(queue, jobs);
+  return Turn::lead;
+}
+
 void Md5Pool::wait(Job& job) {
-  for (;;) {
+  for (bool is_patient = true;;) {
     std::vector<Job*> jobs;
-    auto phase = queue_.with([&](Queue& queue) {
-      auto before = job.phase.load();
-      if (before == Job::Phase::pending) {
-        std::erase(queue.pending, &job);
-        job.phase = Job::Phase::running;
-        jobs.push_back(&job);
-        join(queue, jobs);
-      }
-      return before;
-    });
-    if (phase == Job::Phase::idle) return;
-    if (phase == Job::Phase::running) job.phase.wait(Job::Phase::running);
-    if (!jobs.empty()) lead(std::move(jobs));
+    switch (queue_.with([&](Queue& queue) { return turn_of(queue, job, is_patient, jobs); })) {
+      case Turn::done:
+        return;
+      case Turn::lead:
+        lead(std::move(jobs));
+        break;
+      case Turn::for_leader:
+        job.looked_at.acquire();
+        break;
+      case Turn::for_others:
+        is_patient = job.looked_at.try_acquire_for(kPatience);
+    }
   }
 }
 
@@ -77,6 +94,13 @@ void Md5Pool::help(const std::stop_token& stop) {
     });
     if (!jobs.empty()) lead(std::move(jobs));
   }
+}
+
+// Other streams that are being read and written now fill lanes in a moment. The owner who makes the
+// number full leads.
+bool Md5Pool::may_others_come(const Queue& queue) const {
+  size_t enough = std::min(queue.open, md5_lanes() / 2);
+  return !has_idle_core(queue) && enough >= md5_worthwhile_lanes() && queue.pending.size() < enough;
 }
 
 // Others join where lanes are free and that is faster than each by itself: where all cores are
@@ -111,8 +135,7 @@ void Md5Pool::hash(const std::vector<Job*>& jobs, size_t blocks) {
   advance_md5(std::span(lanes).first(jobs.size()), blocks);
 }
 
-// An owner that sees its phase change returns only through the lock, so a job outlives its
-// notification.
+// A stream ends only through the lock, so that a job outlives its semaphore's release.
 void Md5Pool::end_slice(Queue& queue, std::vector<Job*>& jobs, size_t blocks, const Job& own) {
   for (Job* job : jobs) {
     job->data += blocks * kMd5BlockBytes;
@@ -123,7 +146,7 @@ void Md5Pool::end_slice(Queue& queue, std::vector<Job*>& jobs, size_t blocks, co
     if (job->blocks > 0 && !is_over) return false;
     if (job->blocks > 0) queue.pending.push_front(job);
     job->phase = job->blocks > 0 ? Job::Phase::pending : Job::Phase::idle;
-    job->phase.notify_one();
+    job->looked_at.release();
     return true;
   });
 }

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <semaphore>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -38,21 +39,26 @@ class Md5Pool {
     const char* data = nullptr;
     size_t blocks = 0;
     std::atomic<Phase> phase = Phase::idle;  // changes under the lock of `queue_`
+    std::counting_semaphore<> looked_at{0};  // released after each change by others
   };
   struct Queue {
     std::deque<Job*> pending;
-    size_t open = 0;  // streams
+    size_t open = 0;     // streams
+    size_t in_vain = 0;  // how many more owners do not wait for others: they did not come lately
   };
+  enum class Turn { done, lead, for_others, for_leader };
 
   void open();
   void close();
   void submit(Job& job);
   void wait(Job& job);
   void help(const std::stop_token& stop);
+  Turn turn_of(Queue& queue, Job& job, bool is_patient, std::vector<Job*>& jobs) const;
   void lead(std::vector<Job*> jobs);
   void hash(const std::vector<Job*>& jobs, size_t blocks);
   // Under the lock:
   bool has_idle_core(const Queue& queue) const;
+  bool may_others_come(const Queue& queue) const;
   void join(Queue& queue, std::vector<Job*>& jobs) const;
   static void end_slice(Queue& queue, std::vector<Job*>& jobs, size_t blocks, const Job& own);
 
