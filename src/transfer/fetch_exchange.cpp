@@ -34,6 +34,7 @@ void FetchLoop::close(Exchange& exchange) {
   exchange.is_dead = true;
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, exchange.link.fd(), nullptr);
   std::erase(idle_, &exchange);
+  std::erase(hashing_, &exchange);
 }
 
 Result<> FetchLoop::advance(Exchange& exchange) {
@@ -175,6 +176,10 @@ Result<bool> FetchLoop::receive(Exchange& exchange) {
     TRY(piece.received(bytes));
     exchange.body.take -= bytes.size();
     batch_.large_pace.add(bytes.size(), now_);
+    if (piece.is_hashing) {
+      hashing_.push_back(&exchange);
+      return false;
+    }
     if (exchange.body.take == 0) TRY(end_answer(exchange));
   } else {
     TRY(take_body(exchange, bytes));
@@ -216,6 +221,7 @@ Result<> FetchLoop::take_answer(Exchange& exchange, std::string_view rest) {
     batch_.has_ranges = false;
   }
   exchange.body = TRY(std::move(body));
+  if (exchange.piece.task->lane() != nullptr) batch_.large_pace.raise_to(objects::md5_lanes());
   if (!answer.content_length && !exchange.is_head) answer.is_kept_alive = false;
   now_ = std::chrono::steady_clock::now();  // kept bytes may have been read
   exchange.moved = now_;
@@ -246,6 +252,7 @@ Result<> FetchLoop::take_body(Exchange& exchange, std::string_view bytes) {
       taken = {space.data(), space.size()};
     }
     TRY(piece.received(taken));
+    if (piece.is_hashing) TRY(piece.flush());
     bytes.remove_prefix(taken.size());
   }
   return body.take == 0 ? end_answer(exchange) : Result<>();
@@ -276,6 +283,12 @@ Result<> FetchLoop::take_refusal(Exchange& exchange, std::string_view bytes, boo
     error.code = Code::unavailable;
   }
   return Failure(std::move(error));
+}
+
+// After its buffer was full.
+Result<> FetchLoop::go_on(Exchange& exchange) {
+  TRY(exchange.piece.flush());
+  return exchange.body.take == 0 ? end_answer(exchange) : advance(exchange);
 }
 
 // All bytes of an answer came.

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transfer/fetch_loop.hpp"
 
-#include <sys/epoll.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "base/check.hpp"
 #include "base/text.hpp"
@@ -27,6 +26,10 @@ FetchLoop::FetchLoop(Batch& batch, size_t number)
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       signer_(batch.access.credentials, batch.access.region),
       scratch_(kScratchBytes) {}
+
+FetchLoop::~FetchLoop() {
+  for (auto& exchange : exchanges_) exchange->piece.end_hashing();  // before the buffers go
+}
 
 Result<> FetchLoop::run() {
   if (!epoll_) return fail_errno(errno, "making an epoll");
@@ -85,7 +88,7 @@ std::optional<Piece> FetchLoop::next_piece(bool is_large) {
   const Fetch& fetch = batch_.fetches[queue[number]];
   Piece piece;
   Way way = is_large ? batch_.way : Way::buffered;  // small ones have no buffer to write from
-  piece.task = std::make_shared<Task>(fetch, batch_.options, way, batch_.stop);
+  piece.task = std::make_shared<Task>(fetch, batch_.options, way, batch_.stop, batch_.md5s);
   piece.end = fetch.size;
   return piece;
 }
@@ -159,18 +162,38 @@ Result<> FetchLoop::wait() {
   Time until = next_look_;
   for (const Delayed& delayed : delayed_) until = std::min(until, delayed.when);
   auto left = std::chrono::ceil<milliseconds>(until - now_).count();
-  int timeout = static_cast<int>(std::clamp<int64_t>(left, 0, 60'000));
+  int timeout = hashing_.empty() ? static_cast<int>(std::clamp<int64_t>(left, 0, 60'000)) : 0;
   int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), timeout);
   if (count < 0 && errno != EINTR) return fail_errno(errno, "waiting");
   now_ = std::chrono::steady_clock::now();
-  for (int i = 0; i < count; ++i) {
-    auto* exchange = static_cast<Exchange*>(events[static_cast<size_t>(i)].data.ptr);
-    if (exchange == nullptr || exchange->is_dead) continue;
+  size_t ready = static_cast<size_t>(std::max(count, 0));
+  bool has_moved = TRY(handle(std::span(events).first(ready)));
+  // As long as others fill their buffers, those that are full wait for them: more lanes.
+  if (!has_moved || hashing_.size() >= objects::md5_lanes()) TRY(end_hashing());
+  std::erase_if(exchanges_, [](const auto& exchange) { return exchange->is_dead; });
+  return {};
+}
+
+Result<bool> FetchLoop::handle(std::span<const epoll_event> events) {
+  bool has_moved = false;
+  for (const epoll_event& event : events) {
+    auto* exchange = static_cast<Exchange*>(event.data.ptr);
+    if (exchange == nullptr || exchange->is_dead || exchange->piece.is_hashing) continue;
+    has_moved = true;
     auto advanced = advance(*exchange);
     if (!advanced) TRY(break_off(*exchange, advanced.error()));
     if (!idle_.empty()) TRY(start_pieces());
   }
-  std::erase_if(exchanges_, [](const auto& exchange) { return exchange->is_dead; });
+  return has_moved;
+}
+
+// The first that waits hashes all of them.
+Result<> FetchLoop::end_hashing() {
+  for (Exchange* exchange : std::exchange(hashing_, {})) {
+    auto gone_on = go_on(*exchange);
+    if (!gone_on) TRY(break_off(*exchange, gone_on.error()));
+    if (!idle_.empty()) TRY(start_pieces());
+  }
   return {};
 }
 

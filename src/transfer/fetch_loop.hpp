@@ -2,9 +2,12 @@
 // One thread of a fetch: its connections, its pieces, its timers. Internal to transfer/.
 #pragma once
 
+#include <sys/epoll.h>
+
 #include <atomic>
 #include <deque>
 #include <random>
+#include <span>
 #include <vector>
 
 #include "aws/get_signer.hpp"
@@ -34,6 +37,7 @@ struct Batch {
   std::atomic<bool> has_ranges = true;  // false once the server was seen to ignore them
   Pace large_pace;
   Pace small_pace;
+  objects::Md5Pool md5s{1};  // of all threads
 };
 
 // A connection and the request that is under way on it.
@@ -61,6 +65,9 @@ struct Exchange {
 class FetchLoop {
  public:
   FetchLoop(Batch& batch, size_t number);
+  ~FetchLoop();
+  FetchLoop(const FetchLoop&) = delete;
+  FetchLoop& operator=(const FetchLoop&) = delete;
   // Until nothing is left to do, or an error.
   Result<> run();
 
@@ -76,6 +83,8 @@ class FetchLoop {
   Result<> put_to_work(Piece piece);
   Result<> connect(Piece piece);
   Result<> wait();
+  Result<bool> handle(std::span<const epoll_event> events);  // false: nothing moved
+  Result<> end_hashing();
   Result<> look_at_clock();
   bool is_done() const;
 
@@ -94,6 +103,7 @@ class FetchLoop {
   Result<> take_body(Exchange& exchange, std::string_view bytes);
   Result<> take_refusal(Exchange& exchange, std::string_view bytes, bool is_ended);
   Result<> end_answer(Exchange& exchange);
+  Result<> go_on(Exchange& exchange);
   Result<> end_piece(Exchange& exchange);
   Result<> split(Piece& piece, const Link& link);
   void watch(Exchange& exchange, uint32_t events);
@@ -111,6 +121,7 @@ class FetchLoop {
   std::vector<Buffer> buffers_;  // free ones
   std::vector<std::unique_ptr<Exchange>> exchanges_;
   std::vector<Exchange*> idle_;
+  std::vector<Exchange*> hashing_;  // their buffers are full: they read no further
   std::deque<Piece> ready_;
   struct Delayed {
     Time when;

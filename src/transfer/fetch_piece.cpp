@@ -76,9 +76,21 @@ Result<> Task::check(const Answer& answer) {
   if (etag_.empty()) etag_ = answer.etag;
   expectation_ = answer.expectation;
   if (is_in_ranges()) return {};
-  digest_ = expectation_->make_digest();
+  make_digest();
   if (options_.observe) observer_ = options_.observe(fetch_);
   return digest_kept();
+}
+
+void Task::make_digest() {
+  lane_ = nullptr;
+  bool has_buffer = size() > kBufferBytes;
+  if (expectation_->kind == Expectation::Kind::md5 && has_buffer) {
+    auto stream = std::make_unique<objects::Md5Stream>(md5s_);
+    lane_ = stream.get();
+    digest_ = std::move(stream);
+  } else {
+    digest_ = expectation_->make_digest();
+  }
 }
 
 Result<> Task::digest_kept() {
@@ -91,6 +103,7 @@ Result<> Task::digest_kept() {
     if (TRY(part_->read(space, taken_)) != count) {
       return restart_because("the part file became shorter");
     }
+    if (lane_ != nullptr) lane_->add({buffer.data(), count});
     TRY(take({buffer.data(), count}, taken_));
   }
   return {};
@@ -98,7 +111,7 @@ Result<> Task::digest_kept() {
 
 Result<> Task::take(std::string_view bytes, uint64_t offset) {
   CHECK(offset == taken_, "bytes are taken in order");
-  if (digest_) digest_->add(bytes);
+  if (digest_ && lane_ == nullptr) digest_->add(bytes);
   if (observer_) observer_->add(bytes);
   taken_ += bytes.size();
   report(bytes.size());
@@ -183,6 +196,7 @@ Result<> Task::restart(const Error& error) {
 
 Result<> Task::forget_kept() {
   expectation_.reset();
+  lane_ = nullptr;
   digest_.reset();
   observer_.reset();
   taken_ = passed_ = 0;
@@ -258,11 +272,27 @@ Result<> Piece::received(std::string_view bytes) {
     return {};
   }
   reached += bytes.size();
-  return reached == end || reached % kBufferBytes == 0 ? flush() : Result<>();
+  if (reached != end && reached % kBufferBytes != 0) return {};
+  if (task->lane() == nullptr) return flush();
+  begin_hashing();
+  return {};
+}
+
+void Piece::begin_hashing() {
+  if (is_hashing) return;
+  task->lane()->begin({buffer.get(), static_cast<size_t>(reached - written)});
+  is_hashing = true;
+}
+
+void Piece::end_hashing() {
+  if (is_hashing) task->lane()->wait();
+  is_hashing = false;
 }
 
 Result<> Piece::flush() {
   if (written == reached) return {};
+  if (task->lane() != nullptr) begin_hashing();
+  end_hashing();
   TRY(task->write({buffer.get(), static_cast<size_t>(reached - written)}, written));
   written = reached;
   return {};

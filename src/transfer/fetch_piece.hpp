@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "objects/combine.hpp"
+#include "objects/md5_pool.hpp"
 #include "transfer/answer.hpp"
 #include "transfer/fetch.hpp"
 #include "transfer/memory.hpp"
@@ -20,8 +21,10 @@ Origin origin_of(const Fetch& fetch);
 // One object. Belongs to one thread.
 class Task {
  public:
-  Task(const Fetch& fetch, const FetchOptions& options, Way way, const std::stop_token& stop)
-      : fetch_(fetch), options_(options), way_(way), stop_(stop), etag_(fetch.etag) {}
+  // An MD5 of a large object is computed together with those of others in `md5s`.
+  Task(const Fetch& fetch, const FetchOptions& options, Way way, const std::stop_token& stop,
+       objects::Md5Pool& md5s)
+      : fetch_(fetch), options_(options), way_(way), stop_(stop), md5s_(md5s), etag_(fetch.etag) {}
 
   // Keeps the part file where a later call can go on from it.
   ~Task();
@@ -45,7 +48,10 @@ class Task {
   // was taken.
   Result<> split(size_t ranges);
   Result<> check(const Answer& answer);  // that it is the version wanted, and learns what to expect
-  Result<> take(std::string_view bytes, uint64_t offset);  // to be verified, in order
+  // To be verified, in order; where there is a lane(), that gets them later.
+  Result<> take(std::string_view bytes, uint64_t offset);
+  // Where whole buffers are hashed, with those of other objects; else null.
+  objects::Md5Stream* lane() const { return lane_; }
   Result<> write(std::string_view bytes, uint64_t offset);
   void report(uint64_t bytes);
   std::unique_ptr<objects::Digest> range_digest() const;  // null where ranges do not combine
@@ -64,6 +70,7 @@ class Task {
   void abandon();          // the object is not what was listed: nothing is kept
 
  private:
+  void make_digest();
   Result<> digest_kept();
   Result<std::string> digest_of_ranges();
 
@@ -71,10 +78,12 @@ class Task {
   const FetchOptions& options_;
   Way way_;
   std::stop_token stop_;
+  objects::Md5Pool& md5s_;
   std::string etag_;  // of all further requests
   std::optional<PartFile> part_;
   std::optional<Expectation> expectation_;
   std::unique_ptr<objects::Digest> digest_;
+  objects::Md5Stream* lane_ = nullptr;  // digest_, if it is one
   std::unique_ptr<Observer> observer_;
   std::vector<objects::PartDigest> range_digests_;
   size_t ranges_left_ = 0;
@@ -99,6 +108,7 @@ struct Piece {
   Buffer buffer;                            // of large pieces; null: bytes are written as they come
   int tries = 0;                            // in a row
   uint64_t tried_from = 0;                  // where the first of them began
+  bool is_hashing = false;  // the task's lane reads the buffer, until flush() or end_hashing()
 
   bool is_void() const { return generation != task->generation(); }
   bool is_large() const;
@@ -115,8 +125,11 @@ struct Piece {
 
   // Where to receive next, at most `limit` bytes. Requires a buffer.
   std::span<char> space(uint64_t limit) const;
-  Result<> received(std::string_view bytes);  // into space(), or anywhere where there is no buffer
+  // Into space(), or anywhere where there is no buffer. It may be hashing then.
+  Result<> received(std::string_view bytes);
   Result<> flush();
+  void begin_hashing();
+  void end_hashing();
 };
 
 // What a large piece receives into: writes of this size at multiples of it are the fastest
