@@ -105,9 +105,12 @@ Result<Database> Database::open_to_read(const std::filesystem::path& path, size_
 }
 
 Result<> Database::migrate(std::span<const std::string_view> migrations) {
-  auto current = prepare("PRAGMA user_version");
-  TRY(current.step());
-  auto version = static_cast<size_t>(current.integer(0));
+  size_t version = 0;
+  {
+    auto current = prepare("PRAGMA user_version");
+    TRY(current.step());
+    version = static_cast<size_t>(current.integer(0));
+  }  // a statement that is not done locks tables and indexes against DROP
   if (version > migrations.size()) {
     return fail(Code::conflict,
                 "it was written by a newer trainyard (schema {}, this program knows {}); "

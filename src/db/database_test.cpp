@@ -23,7 +23,8 @@ class DatabaseTest : public testing::Test {
 TEST_F(DatabaseTest, migrations_run_once_and_in_order) {
   std::string_view first[] = {"CREATE TABLE t (k BLOB PRIMARY KEY, n INTEGER)"};
   { ASSERT_TRUE(open(first)); }
-  std::string_view both[] = {first[0], "ALTER TABLE t ADD COLUMN s TEXT"};
+  std::string_view both[] = {
+      first[0], "ALTER TABLE t ADD COLUMN s TEXT; CREATE INDEX i ON t (s); DROP INDEX i"};
   { ASSERT_TRUE(open(both)); }
   { ASSERT_TRUE(open(both)); }
   EXPECT_EQ(open(first).error().code, Code::conflict) << "an older program on newer data";

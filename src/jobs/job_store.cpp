@@ -24,25 +24,23 @@ constexpr std::string_view kColumns =
 // Failures that are the service's, E.1.
 constexpr std::string_view kInternal = "InternalServerError";
 
-// What a page of a list shows, without the long texts.
+// What a page of a list shows. The index job_listed has all of it.
 constexpr std::string_view kListColumns =
-    "name, arn, phase, created_ms, modified_ms, training_end_ms, is_deleting";
+    "name, arn, phase, status, created_ms, modified_ms, training_end_ms";
 
 std::optional<Time> time_from(std::optional<int64_t> epoch_ms) {
   if (!epoch_ms) return std::nullopt;
   return from_epoch_ms(*epoch_ms);
 }
 
-Job read_listed_job(const db::Statement& row) {
-  Job job;
-  job.name = row.text(0);
-  job.arn = row.text(1);
-  job.phase = parse_phase(row.text(2)).value_or(Phase::failed);
-  job.created = from_epoch_ms(row.integer(3));
-  job.modified = from_epoch_ms(row.integer(4));
-  job.training_end = time_from(row.optional_integer(5));
-  job.is_deleting = row.integer(6) != 0;
-  return job;
+ListedJob read_listed_job(const db::Statement& row) {
+  return {row.text(0),
+          row.text(1),
+          parse_phase(row.text(2)).value_or(Phase::failed),
+          parse_job_status(row.text(3)).value_or(JobStatus::failed),
+          from_epoch_ms(row.integer(4)),
+          from_epoch_ms(row.integer(5)),
+          time_from(row.optional_integer(6))};
 }
 
 Job read_job(const db::Statement& row) {
@@ -302,11 +300,11 @@ Result<JobPage> JobStore::list(const JobQuery& query) {
     page.jobs.reserve(std::min<size_t>(query.limit, 100));
     while (TRY(row.step())) {
       if (page.jobs.size() == query.limit) {
-        const Job& last = page.jobs.back();
-        std::string value =
-            query.sort_by == SortBy::created ? std::to_string(to_epoch_ms(last.created))
-            : query.sort_by == SortBy::name  ? last.name
-                                             : std::string(api_name(status_of(last)));
+        const ListedJob& last = page.jobs.back();
+        std::string value = query.sort_by == SortBy::created
+                                ? std::to_string(to_epoch_ms(last.created))
+                            : query.sort_by == SortBy::name ? last.name
+                                                            : std::string(api_name(last.status));
         page.next_token = to_base64(value + "\n" + last.name);
         break;
       }

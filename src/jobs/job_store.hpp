@@ -106,8 +106,19 @@ struct JobQuery {
   std::string token;  // of the page before; empty: the first page
 };
 
+// What a list says of a job.
+struct ListedJob {
+  std::string name;
+  std::string arn;
+  Phase phase = Phase::starting;
+  JobStatus status = JobStatus::in_progress;
+  Time created;
+  Time modified;
+  std::optional<Time> training_end;  // entry into the terminal phase
+};
+
 struct JobPage {
-  std::vector<Job> jobs;
+  std::vector<ListedJob> jobs;
   std::string next_token;  // empty: the last page
 };
 
@@ -121,7 +132,7 @@ class JobStore {
   Result<Job> find(const std::string& name);  // not_found
   // The same without transitions; one that differs only in case will do.
   Result<Job> find_ignoring_case(const std::string& name);
-  // Of the jobs name, ARN, phase and times only. `invalid`: a token that is not ours.
+  // `invalid`: a token that is not ours.
   Result<JobPage> list(const JobQuery& query);
 
   // All jobs, oldest first.

@@ -7,6 +7,8 @@
 #include <thread>
 
 #include "base/random.hpp"
+#include "db/statement.hpp"
+#include "jobs/schema.hpp"
 
 namespace trainyard::jobs {
 
@@ -117,12 +119,51 @@ TEST_F(JobStoreTest, a_job_is_deleted_once_nothing_runs_for_it) {
   ASSERT_TRUE(store_->apply("a", JobEvent::failed));
   ASSERT_TRUE(store_->remove("a"));
   EXPECT_EQ(status_of(store_->find("a").value()), JobStatus::deleting);
+  EXPECT_EQ(store_->list({}).value().jobs[0].status, JobStatus::deleting);
   EXPECT_EQ(create("a").error().code, Code::conflict) << "its instance is still there";
   ASSERT_TRUE(store_->remove_instances("a"));
   EXPECT_EQ(store_->find("a").error().code, Code::not_found);
   EXPECT_TRUE(create("a")) << "the name is free";
   EXPECT_EQ(store_->find("a").value().transitions.size(), 1U);
   EXPECT_EQ(store_->remove("none").error().code, Code::not_found);
+}
+
+TEST_F(JobStoreTest, a_list_says_what_find_says) {
+  for (const char* name : {"ended", "waits"}) ASSERT_TRUE(create(name));
+  ASSERT_TRUE(store_->apply("ended", JobEvent::failed, "", "why"));
+  auto page = store_->list({}).value();
+  ASSERT_EQ(page.jobs.size(), 2U);
+  for (const ListedJob& listed : page.jobs) {
+    Job job = store_->find(listed.name).value();
+    EXPECT_EQ(listed.arn, job.arn);
+    EXPECT_EQ(listed.phase, job.phase);
+    EXPECT_EQ(listed.status, status_of(job));
+    EXPECT_EQ(listed.created, job.created);
+    EXPECT_EQ(listed.modified, job.modified);
+    EXPECT_EQ(listed.training_end, job.training_end);
+  }
+  EXPECT_EQ(page.jobs[0].phase, Phase::failed);
+  EXPECT_TRUE(page.jobs[0].training_end);
+  EXPECT_FALSE(page.jobs[1].training_end);
+}
+
+TEST_F(JobStoreTest, jobs_of_older_programs_are_kept) {
+  for (size_t version = 1; version < kMigrations.size(); ++version) {
+    fs::path file = folder_ / fmt::format("{}.db", version);
+    std::span<const std::string_view> older(kMigrations.data(), version);
+    {
+      auto database = db::Database::open(file, db::Durability::power_loss, older).value();
+      ASSERT_TRUE(database.execute(
+          "INSERT INTO job (name, arn, phase, status, is_terminal, created_ms, modified_ms, "
+          "request, assignment, tags, access_key, secret_key, session_token) "
+          "VALUES ('old', 'arn', 'completed', 'Completed', 1, 5, 6, '{}', '{}', '[]', 'k', 's', "
+          "'t')"));
+    }
+    auto page = JobStore::open(file, clock_).value()->list({}).value();
+    ASSERT_EQ(page.jobs.size(), 1U);
+    EXPECT_EQ(page.jobs[0].name, "old");
+    EXPECT_EQ(page.jobs[0].status, JobStatus::completed);
+  }
 }
 
 TEST_F(JobStoreTest, a_page_goes_on_where_it_ended_whatever_came_since) {
@@ -220,7 +261,7 @@ TEST_F(JobStoreTest, listings_filter_sort_and_page) {
     std::string text;
     for (;;) {
       auto page = store_->list(query).value();
-      for (const Job& job : page.jobs) text += job.name + " ";
+      for (const ListedJob& job : page.jobs) text += job.name + " ";
       if (page.next_token.empty()) return text;
       text += "| ";
       query.token = page.next_token;

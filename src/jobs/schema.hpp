@@ -7,7 +7,7 @@
 
 namespace trainyard::jobs {
 
-inline constexpr std::array<std::string_view, 5> kMigrations = {
+inline constexpr std::array<std::string_view, 6> kMigrations = {
     R"sql(
 CREATE TABLE job (
   name           TEXT PRIMARY KEY,
@@ -74,6 +74,13 @@ ALTER TABLE job ADD COLUMN failing_diagnosis TEXT NOT NULL DEFAULT '';
 ALTER TABLE instance ADD COLUMN stage TEXT NOT NULL DEFAULT '';    -- jobs/gang.hpp
 ALTER TABLE instance ADD COLUMN outcome TEXT NOT NULL DEFAULT '';  -- protocol::Outcome, at the end
 ALTER TABLE instance ADD COLUMN has_artifacts INTEGER NOT NULL DEFAULT 0;
+)sql",
+    // All that a page of a list shows: each step down the table itself, whose rows are too long for
+    // its pages, would put a row together.
+    R"sql(
+CREATE INDEX job_listed
+  ON job (created_ms, name, arn, phase, status, modified_ms, training_end_ms);
+DROP INDEX job_created;
 )sql"};
 
 }  // namespace trainyard::jobs
