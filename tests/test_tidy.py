@@ -25,6 +25,7 @@ MAY_INCLUDE = {
     "agent": {"protocol", "transfer", "pipe", "hydrate", "environments", "sandbox", "http", "aws"},
     "cli": {"aws", "http", "proxy", "transfer", "environments", "objects"},
     "api": {"jobs", "logs", "metrics", "objects", "protocol", "aws", "http"},
+    "simulation": {"api", "scheduler", "engine", "jobs", "logs", "metrics", "objects", "protocol", "http", "aws"},
     "main": None,  # wires everything
 }
 

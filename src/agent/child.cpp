@@ -37,6 +37,16 @@ void give_to(const fs::path& root, uint32_t user) {
   }
 }
 
+// NVIDIA's devices of these GPUs, and those that all of them need.
+std::vector<fs::path> gpu_devices(const std::vector<int64_t>& gpus) {
+  std::vector<fs::path> devices = {"/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools",
+                                   "/dev/nvidia-modeset"};
+  for (int64_t gpu : gpus) devices.emplace_back(fmt::format("/dev/nvidia{}", gpu));
+  std::error_code error;
+  std::erase_if(devices, [&](const fs::path& device) { return !fs::exists(device, error); });
+  return devices;
+}
+
 Result<sandbox::Walls> make_walls(const Context& context) {
   sandbox::Walls walls;
   walls.host_name = context.assignment.host;
@@ -45,6 +55,9 @@ Result<sandbox::Walls> make_walls(const Context& context) {
   walls.home_dir = context.folder / "home";
   walls.read_only = {context.environment.folder, context.environment.interpreter_prefix};
   walls.writable = {context.layer};
+  if (context.assignment.gpus && !context.assignment.gpus->empty()) {
+    walls.devices = gpu_devices(*context.assignment.gpus);
+  }
   walls.has_network = !context.assignment.is_network_isolated;
   std::string hosts = "127.0.0.1 localhost\n::1 localhost\n";
   for (const std::string& host : context.assignment.hosts) hosts += "127.0.0.1 " + host + "\n";
@@ -283,6 +296,9 @@ protocol::StringPairs base_variables(const Context& context) {
   if (!is_walled) {
     list.emplace_back("TMPDIR", (context.folder / "tmp").string());
     list.emplace_back("SAGEMAKER_BASE_DIR", context.shown_ml);
+  }
+  if (assignment.gpus) {
+    list.emplace_back("CUDA_VISIBLE_DEVICES", fmt::format("{}", fmt::join(*assignment.gpus, ",")));
   }
   const auto& framework = context.recipe.launcher.variables;
   list.insert(list.end(), framework.begin(), framework.end());

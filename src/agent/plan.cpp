@@ -51,6 +51,10 @@ Result<> check_for_the_kernel(const Plan& plan) {
   return {};
 }
 
+int gpu_count(const protocol::Assignment& assignment) {
+  return assignment.gpus ? static_cast<int>(assignment.gpus->size()) : 0;
+}
+
 Result<> choose_command(const Context& context, const Script& script, Plan& plan) {
   const environments::Launcher& launcher = context.recipe.launcher;
   std::error_code error;
@@ -77,7 +81,8 @@ Result<> choose_command(const Context& context, const Script& script, Plan& plan
     if (kind == ProgramKind::shell_command) {
       return algorithm_error("Unsupported entry point type for torch_distributed, exit code: 1");
     }
-    plan.command = torchrun_command(script, cluster, context.assignment.host, python, 0);
+    plan.command = torchrun_command(script, cluster, context.assignment.host, python,
+                                    gpu_count(context.assignment));
   } else if (is_asked("sagemaker_parameter_server_enabled") && launcher.has("tf_config") &&
              context.assignment.hosts.size() > 1) {
     plan.notices.push_back(
@@ -109,7 +114,7 @@ Result<Plan> make_plan(const Context& context) {
         "ContainerEntrypoint.");
   }
   add_code_folder(plan.variables, context.shown_ml + "/code");
-  ScriptHost host{context.shown_ml, cpu_count()};
+  ScriptHost host{context.shown_ml, cpu_count(), gpu_count(assignment)};
   auto set_by_toolkit = script_variables(assignment, script, launcher, host);
   for (const auto& [name, value] : set_by_toolkit) set_variable(plan.variables, name, value);
   TRY(choose_command(context, script, plan));

@@ -39,11 +39,12 @@ std::atomic<uint64_t> done_count = 0;
 std::atomic<uint64_t> failed_count = 0;
 std::atomic<uint64_t> number_made = 0;
 
+// Without the body of a PUT.
 std::string make_request(const Load& load) {
   std::string method = load.kind == "get" ? "GET" : load.kind == "put" ? "PUT" : "POST";
   std::string path = "/";
   std::string query;
-  std::string body = load.body;
+  std::string body = load.kind == "post" ? load.body : "";
   http::Headers headers{{"Host", fmt::format("{}:{}", load.host, load.port)}};
   aws::SigningOptions options;
   options.credentials = load.credentials;
@@ -68,8 +69,19 @@ std::string make_request(const Load& load) {
   std::string text =
       fmt::format("{} {}{}{} HTTP/1.1\r\n", method, path, query.empty() ? "" : "?", query);
   for (const auto& [name, value] : headers) text += fmt::format("{}: {}\r\n", name, value);
-  if (load.kind != "get") text += fmt::format("Content-Length: {}\r\n", body.size());
-  return text + "\r\n" + (load.kind == "get" ? "" : body);
+  size_t length = load.kind == "put" ? load.body.size() : body.size();
+  if (load.kind != "get") text += fmt::format("Content-Length: {}\r\n", length);
+  text += "\r\n";
+  return load.kind == "post" ? text + body : text;
+}
+
+bool send_all(int socket, std::string_view bytes, int flags = 0) {
+  while (!bytes.empty()) {
+    ssize_t count = ::send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL | flags);
+    if (count <= 0) return false;
+    bytes.remove_prefix(static_cast<size_t>(count));
+  }
+  return true;
 }
 
 // Reads one response; its status, 0 where the connection ended.
@@ -111,12 +123,10 @@ void run_connection(const Load& load, steady_clock::time_point end) {
   std::vector<char> buffer(256 << 10);
   std::string request = make_request(load);
   while (steady_clock::now() < end) {
-    std::string_view rest = request;
-    while (!rest.empty()) {
-      ssize_t count = ::send(socket.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
-      if (count <= 0) return;
-      rest.remove_prefix(static_cast<size_t>(count));
-    }
+    // A body that is the same each time is never copied.
+    bool has_body = load.kind == "put";
+    if (!send_all(socket.get(), request, has_body ? MSG_MORE : 0)) return;
+    if (has_body && !send_all(socket.get(), load.body)) return;
     int status = read_response(socket.get(), buffer);
     if (status >= 200 && status < 300) {
       ++done_count;

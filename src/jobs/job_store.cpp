@@ -72,6 +72,14 @@ Job read_job(const db::Statement& row) {
   return job;
 }
 
+std::vector<int64_t> parse_numbers(std::string_view text) {
+  std::vector<int64_t> numbers;
+  for (std::string_view part : split(text, ',')) {
+    if (auto number = parse_signed(part)) numbers.push_back(*number);
+  }
+  return numbers;
+}
+
 Instance read_instance(const db::Statement& row) {
   return {row.text(0),
           row.integer(1),
@@ -80,10 +88,11 @@ Instance read_instance(const db::Statement& row) {
           row.text(4),
           row.integer(5),
           from_epoch_ms(row.integer(6)),
-          row.text(7) == trainyard::jobs::name(Stage::finished)};
+          row.text(7) == trainyard::jobs::name(Stage::finished),
+          parse_numbers(row.text(8))};
 }
 constexpr std::string_view kInstanceColumns =
-    "job, attempt, host, handle, report_token, acknowledged, created_ms, stage";
+    "job, attempt, host, handle, report_token, acknowledged, created_ms, stage, gpus";
 
 Result<Members> members_of(db::Database& database, const Instance& instance) {
   auto row = database.prepare(
@@ -314,21 +323,37 @@ Result<JobPage> JobStore::list(const JobQuery& query) {
   });
 }
 
-Result<std::vector<Job>> JobStore::select(const std::string& condition) {
+Result<std::vector<Job>> JobStore::active() {
   return scans_.with([&](db::Database& database) -> Result<std::vector<Job>> {
     auto row = database.prepare(
-        fmt::format("SELECT {} FROM job WHERE {} ORDER BY created_ms, name", kColumns, condition));
+        "SELECT name, phase, created_ms, attempt, max_wait_seconds, is_spot, is_interrupting, "
+        "is_over_max_wait, failing_reason FROM job WHERE is_terminal = 0 "
+        "ORDER BY created_ms, name");
     std::vector<Job> jobs;
-    while (TRY(row.step())) jobs.push_back(read_job(row));
+    while (TRY(row.step())) {
+      Job& job = jobs.emplace_back();
+      job.name = row.text(0);
+      job.phase = parse_phase(row.text(1)).value_or(Phase::failed);
+      job.created = from_epoch_ms(row.integer(2));
+      job.attempt = row.integer(3);
+      job.max_wait_seconds = row.optional_integer(4);
+      job.is_spot = row.integer(5) != 0;
+      job.is_interrupting = row.integer(6) != 0;
+      job.is_over_max_wait = row.integer(7) != 0;
+      job.failing_reason = row.text(8);
+    }
     return jobs;
   });
 }
 
-Result<std::vector<Job>> JobStore::active() {
-  return select("is_terminal = 0");
-}
 Result<std::vector<Job>> JobStore::all() {
-  return select("1");
+  return scans_.with([&](db::Database& database) -> Result<std::vector<Job>> {
+    auto row =
+        database.prepare(fmt::format("SELECT {} FROM job ORDER BY created_ms, name", kColumns));
+    std::vector<Job> jobs;
+    while (TRY(row.step())) jobs.push_back(read_job(row));
+    return jobs;
+  });
 }
 
 Result<> JobStore::change(const std::string& name, const std::function<Result<>(Job&)>& edit) {
@@ -424,10 +449,11 @@ Result<> JobStore::add_instances(const std::vector<Instance>& instances) {
   return committer_.commit([&](db::Database& database) -> Result<> {
     for (const Instance& instance : instances) {
       auto insert = database.prepare(
-          "INSERT INTO instance (job, attempt, host, handle, report_token, created_ms) "
-          "VALUES (?, ?, ?, ?, ?, ?)");
+          "INSERT INTO instance (job, attempt, host, handle, report_token, created_ms, gpus) "
+          "VALUES (?, ?, ?, ?, ?, ?, ?)");
       insert.bind(instance.job).bind(instance.attempt).bind(instance.host).bind(instance.handle);
-      TRY(insert.bind(instance.report_token).bind(to_epoch_ms(clock_.now())).run());
+      insert.bind(instance.report_token).bind(to_epoch_ms(clock_.now()));
+      TRY(insert.bind(fmt::format("{}", fmt::join(instance.gpus, ","))).run());
     }
     return {};
   });
@@ -449,6 +475,18 @@ Result<std::vector<Instance>> JobStore::instances(const std::string& job) {
     auto row = database.prepare(fmt::format(
         "SELECT {} FROM instance WHERE job = ? ORDER BY attempt, host", kInstanceColumns));
     row.bind(job);
+    std::vector<Instance> instances;
+    while (TRY(row.step())) instances.push_back(read_instance(row));
+    return instances;
+  });
+}
+
+Result<std::vector<Instance>> JobStore::active_instances() {
+  return scans_.with([&](db::Database& database) -> Result<std::vector<Instance>> {
+    auto row = database.prepare(fmt::format(
+        "SELECT {} FROM instance WHERE job IN (SELECT name FROM job WHERE is_terminal = 0) "
+        "ORDER BY job, attempt, host",
+        kInstanceColumns));
     std::vector<Instance> instances;
     while (TRY(row.step())) instances.push_back(read_instance(row));
     return instances;

@@ -90,7 +90,8 @@ struct Instance {
   std::string report_token;
   int64_t acknowledged_sequence = 0;
   Time created{};
-  bool is_finished = false;  // its agent has reported the end and may be gone
+  bool is_finished = false;     // its agent has reported the end and may be gone
+  std::vector<int64_t> gpus{};  // numbers of the host's GPUs that it alone uses
 };
 
 enum class SortBy { name, created, status };
@@ -145,7 +146,8 @@ class JobStore {
   // instances it is only marked: remove_instances() deletes it then.
   Result<> remove(const std::string& name);
 
-  // Jobs that are not terminal, oldest first.
+  // Jobs that are not terminal, oldest first, without the texts that may be long (request,
+  // assignment, tags, notices, diagnosis) and without credentials.
   Result<std::vector<Job>> active();
 
   // Moves the job by the status table; false where the event leads nowhere. `message` replaces the
@@ -173,6 +175,8 @@ class JobStore {
   Result<> set_handles(const std::vector<Instance>& instances);
   // In the order of attempts and hosts.
   Result<std::vector<Instance>> instances(const std::string& job);
+  // Of all jobs that are not terminal, in the same order within each.
+  Result<std::vector<Instance>> active_instances();
   // Of jobs that are terminal: to be removed.
   Result<std::vector<Instance>> finished_instances();
   Result<> remove_instances(const std::string& job);
@@ -188,7 +192,6 @@ class JobStore {
  private:
   Result<> take_event(db::Database& database, const Instance& instance,
                       const protocol::Event& reported);
-  Result<std::vector<Job>> select(const std::string& condition);
 
   JobStore(const Clock& clock, db::Database writer, db::Database rows, db::Database lists,
            db::Database scans)

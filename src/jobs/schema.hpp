@@ -7,7 +7,7 @@
 
 namespace trainyard::jobs {
 
-inline constexpr std::array<std::string_view, 6> kMigrations = {
+inline constexpr std::array<std::string_view, 7> kMigrations = {
     R"sql(
 CREATE TABLE job (
   name           TEXT PRIMARY KEY,
@@ -81,6 +81,9 @@ ALTER TABLE instance ADD COLUMN has_artifacts INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX job_listed
   ON job (created_ms, name, arn, phase, status, modified_ms, training_end_ms);
 DROP INDEX job_created;
+)sql",
+    R"sql(
+ALTER TABLE instance ADD COLUMN gpus TEXT NOT NULL DEFAULT '';  -- numbers: "0,3"
 )sql"};
 
 }  // namespace trainyard::jobs

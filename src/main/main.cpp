@@ -40,14 +40,13 @@ std::string default_data_dir() {
 }
 
 // Installed beside the program, or in the checkout that it was built in.
-std::string default_environments_file() {
+std::string default_file(const std::string& name) {
   fs::path here = own_program().parent_path();
-  for (const fs::path& candidate :
-       {here / "../share/trainyard/environments.toml", here / "../../config/environments.toml"}) {
+  for (const fs::path& folder : {here / "../share/trainyard", here / "../../config"}) {
     std::error_code error;
-    if (fs::exists(candidate, error)) return fs::canonical(candidate, error).string();
+    if (fs::exists(folder / name, error)) return fs::canonical(folder / name, error).string();
   }
-  return "/etc/trainyard/environments.toml";
+  return "/etc/trainyard/" + name;
 }
 
 // What was given on the command line, by setting.
@@ -88,7 +87,11 @@ void add_serve(CLI::App& app, Run& run) {
   };
   auto choice = std::make_shared<Choice>();
   choice->defaults.data_dir = default_data_dir();
-  choice->defaults.environments_file = default_environments_file();
+  choice->defaults.environments_file = default_file("environments.toml");
+  choice->defaults.instance_types_file = default_file("instance-types.toml");
+  if (!fs::exists(choice->defaults.instance_types_file)) {
+    choice->defaults.instance_types_file.clear();  // all types are of one size then
+  }
   auto* command = app.add_subcommand("serve", "Run the service until it gets SIGTERM");
   for (const trainyard::Setting& setting : trainyard::settings_of(choice->defaults)) {
     std::string name = setting.name;
@@ -169,7 +172,7 @@ int main(int argc, char** argv) {
   auto program = take_program(argc, argv);
   add_serve(app, run);
   trainyard::add_client_commands(
-      app, {default_data_dir(), default_environments_file(), std::move(program)}, run);
+      app, {default_data_dir(), default_file("environments.toml"), std::move(program)}, run);
   add_internal(app, run);
   CLI11_PARSE(app, argc, argv);
   try {

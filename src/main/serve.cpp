@@ -16,6 +16,7 @@
 #include "cli/service.hpp"
 #include "engine/local_engine.hpp"
 #include "http/server.hpp"
+#include "main/instance_types.hpp"
 #include "sandbox/sandbox.hpp"
 #include "scheduler/scheduler.hpp"
 #include "transfer/s3_client.hpp"
@@ -116,6 +117,21 @@ std::optional<Result<bool>> probe_remote(const std::vector<RemoteS3>& remotes,
   return Failure(std::move(has_some).error().within("[s3.remotes." + remote->name + "]"));
 }
 
+Result<scheduler::Capacity> capacity_of(const ServeOptions& options) {
+  scheduler::Capacity capacity;
+  capacity.jobs = options.max_running_jobs;
+  if (options.host_vcpus > 0) capacity.vcpus = static_cast<double>(options.host_vcpus);
+  if (options.host_memory_gib > 0) capacity.memory_bytes = options.host_memory_gib << 30;
+  constexpr uint64_t kMaxGpus = 1024;
+  auto gpus = parse_unsigned(options.host_gpus);
+  if (options.host_gpus != "auto" && gpus.value_or(kMaxGpus + 1) > kMaxGpus) {
+    return fail(Code::invalid, "host-gpus is auto or a number up to {}, not '{}'", kMaxGpus,
+                options.host_gpus);
+  }
+  capacity.gpus = gpus ? static_cast<int64_t>(*gpus) : count_gpus();
+  return capacity;
+}
+
 engine::LocalEngineOptions engine_options(const ServeOptions& options, const fs::path& data_dir) {
   std::error_code error;
   engine::LocalEngineOptions engine;
@@ -176,7 +192,10 @@ Result<> serve(const ServeOptions& options) {
   std::string endpoint = fmt::format("http://{}:{}", server_options.host, server->port());
 
   scheduler::SchedulerOptions scheduling;
-  scheduling.max_running_jobs = options.max_running_jobs;
+  scheduling.capacity = TRY(capacity_of(options));
+  if (!options.instance_types_file.empty()) {
+    scheduling.types = TRY(load_instance_types(options.instance_types_file));
+  }
   scheduling.server.endpoint = endpoint;
   scheduling.server.region = account.region;
   scheduling.server.remotes = options.remotes;

@@ -18,12 +18,16 @@ struct ServeOptions {
   std::string account_id = "123456789012";
   size_t max_running_jobs = 2;
   std::string isolation = "auto";  // auto, sandbox, process
-  int64_t job_memory_mib = 0;      // 0: no limit
-  int64_t job_cpus = 0;            // 0: no limit
+  int64_t host_vcpus = 0;          // that jobs share; 0: not counted
+  int64_t host_memory_gib = 0;     // that jobs share; 0: not counted
+  std::string host_gpus = "auto";  // or a number
+  std::string instance_types_file;
+  int64_t job_memory_mib = 0;  // 0: no limit
+  int64_t job_cpus = 0;        // 0: no limit
   int64_t stop_grace_seconds = 120;
   int64_t cache_gib = 100;
   std::string broken_records = "report";  // protocol::RecordPolicy
-  int64_t store_quota = 0;  // bytes; 0: no limit
+  int64_t store_quota = 0;                // bytes; 0: no limit
   std::string environments_file;
   std::string environments_dir;   // empty: <data dir>/environments
   std::string uv;                 // empty: looked up

@@ -27,6 +27,7 @@ constexpr std::string_view kStopped = "Training job stopped";
 constexpr std::string_view kMaxRuntime =
     "Training job runtime exceeded MaxRuntimeInSeconds provided";
 
+constexpr std::string_view kQueued = "Waiting for capacity";
 constexpr std::string_view kMaxWait = "Training job exceeded MaxWaitTimeInSeconds provided";
 constexpr std::string_view kInterrupted = "Training job interrupted";
 constexpr std::string_view kReplacing = "Launched instance was unhealthy, replacing it!";
@@ -37,6 +38,19 @@ constexpr std::array kTable = {
     Row{Phase::starting, JobEvent::stop_requested, {Phase::stopping, kStopping}},
     Row{Phase::starting, JobEvent::failed, {Phase::failed, kFailed}},
     Row{Phase::starting, JobEvent::stopped, {Phase::stopped, kStopped}},
+
+    Row{Phase::starting, JobEvent::queued, {Phase::pending, kQueued}},
+    Row{Phase::pending, JobEvent::queued, {Phase::pending, kQueued}},
+    Row{Phase::pending, JobEvent::preparing, {Phase::starting, kPreparing}},
+    Row{Phase::pending, JobEvent::downloading, {Phase::downloading, kDownloading}},
+    Row{Phase::pending, JobEvent::stop_requested, {Phase::stopping, kStopping}},
+    Row{Phase::pending, JobEvent::failed, {Phase::failed, kFailed}},
+    Row{Phase::pending, JobEvent::stopped, {Phase::stopped, kStopped}},
+    Row{Phase::pending, JobEvent::interrupted, {Phase::interrupted, kInterrupted}},
+    Row{Phase::pending, JobEvent::restarted, {Phase::starting, kReplacing}},
+    Row{Phase::pending,
+        JobEvent::max_wait_time_exceeded,
+        {Phase::max_wait_time_exceeded, kMaxWait}},
 
     Row{Phase::downloading, JobEvent::training, {Phase::training, kTraining}},
     Row{Phase::downloading, JobEvent::stop_requested, {Phase::stopping, kStopping}},
@@ -117,10 +131,11 @@ constexpr std::array kPhases = {
     PhaseNames{"max_runtime_exceeded", "MaxRuntimeExceeded", JobStatus::stopped},
     PhaseNames{"max_wait_time_exceeded", "MaxWaitTimeExceeded", JobStatus::stopped},
     PhaseNames{"interrupted", "Interrupted", JobStatus::in_progress},
+    PhaseNames{"pending", "Pending", JobStatus::in_progress},
 };
 constexpr std::array<std::string_view, 6> kStatuses = {"InProgress", "Completed", "Failed",
                                                        "Stopping",   "Stopped",   "Deleting"};
-constexpr std::array<std::string_view, 12> kEvents = {"preparing",
+constexpr std::array<std::string_view, 13> kEvents = {"preparing",
                                                       "downloading",
                                                       "training",
                                                       "uploading",
@@ -131,7 +146,8 @@ constexpr std::array<std::string_view, 12> kEvents = {"preparing",
                                                       "max_runtime_exceeded",
                                                       "max_wait_time_exceeded",
                                                       "interrupted",
-                                                      "restarted"};
+                                                      "restarted",
+                                                      "queued"};
 
 const PhaseNames& names(Phase phase) {
   return kPhases[static_cast<size_t>(phase)];

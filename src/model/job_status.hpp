@@ -2,6 +2,7 @@
 // The life of a training job as one table: (where it is, what happened) -> where it is then.
 // Messages and names: contract.md D.
 //
+//   starting <-> pending: no room for it yet
 //   starting -> downloading -> training -> uploading -> completed | failed
 //      |            |             |           |
 //      +------------+-------------+-----------+--> stopping -> uploading_stopped -> stopped
@@ -33,6 +34,7 @@ enum class Phase {
   max_runtime_exceeded,
   max_wait_time_exceeded,
   interrupted,  // the instance was taken away; the next attempt follows
+  pending,      // waits for capacity
 };
 
 enum class JobEvent {
@@ -48,6 +50,7 @@ enum class JobEvent {
   max_wait_time_exceeded,  // a spot job's time is over
   interrupted,             // a spot instance was taken away
   restarted,               // the next attempt begins
+  queued,                  // there is no room for it now
 };
 
 struct Step {

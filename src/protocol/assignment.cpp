@@ -197,6 +197,37 @@ std::optional<RecordPolicy> parse_record_policy(std::string_view name) {
   return static_cast<RecordPolicy>(found - kRecordPolicies.begin());
 }
 
+namespace {
+
+json::object to_json(const Resources& resources) {
+  return {{"vcpus", resources.vcpus},
+          {"memory_bytes", resources.memory_bytes},
+          {"gpus", resources.gpus}};
+}
+
+Resources parse_resources(const json::object& document) {
+  Resources resources;
+  const json::object* found = json::find_object(document, "resources");
+  if (found == nullptr) return resources;
+  const json::value* vcpus = json::find(*found, "vcpus");
+  if (vcpus != nullptr && vcpus->is_number()) resources.vcpus = vcpus->to_number<double>();
+  resources.memory_bytes = json::find_integer(*found, "memory_bytes").value_or(0);
+  resources.gpus = json::find_integer(*found, "gpus").value_or(0);
+  return resources;
+}
+
+std::optional<std::vector<int64_t>> parse_gpus(const json::object& document) {
+  const json::array* list = json::find_array(document, "gpus");
+  if (list == nullptr) return std::nullopt;
+  std::vector<int64_t> numbers;
+  for (const json::value& value : *list) {
+    if (value.is_int64()) numbers.push_back(value.get_int64());
+  }
+  return numbers;
+}
+
+}  // namespace
+
 json::object to_json(const Assignment& assignment) {
   json::array channels;
   for (const Channel& channel : assignment.channels) channels.push_back(to_json(channel));
@@ -208,6 +239,7 @@ json::object to_json(const Assignment& assignment) {
                         {"host", assignment.host},
                         {"hosts", json::to_array(assignment.hosts)},
                         {"instance_type", assignment.instance_type},
+                        {"resources", to_json(assignment.resources)},
                         {"instance_groups", std::move(groups)},
                         {"image", assignment.image},
                         {"entrypoint", json::to_array(assignment.entrypoint)},
@@ -224,6 +256,9 @@ json::object to_json(const Assignment& assignment) {
                         {"is_sharded_by_bytes", assignment.is_sharded_by_bytes},
                         {"server", to_json(assignment.server)},
                         {"host_settings", to_json(assignment.host_settings)}};
+  if (assignment.gpus) {
+    document["gpus"] = json::array(assignment.gpus->begin(), assignment.gpus->end());
+  }
   if (assignment.record_policy) document["record_policy"] = name(*assignment.record_policy);
   if (assignment.checkpoint) {
     document["checkpoint"] = json::object{{"s3_uri", assignment.checkpoint->s3_uri},
@@ -290,6 +325,8 @@ Result<Assignment> parse_assignment(const json::object& document) {
   assignment.is_network_isolated = TRY(get_bool(document, "is_network_isolated"));
   // Members that came later: a job that an older program stored lacks them.
   assignment.instance_groups = TRY(parse_groups(document));
+  assignment.resources = parse_resources(document);
+  assignment.gpus = parse_gpus(document);
   assignment.notices = json::find_texts(document, "notices").value_or(std::vector<std::string>());
   assignment.created_ms = TRY(json::get_integer(document, "created_ms"));
   assignment.record_policy =

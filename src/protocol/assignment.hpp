@@ -13,6 +13,7 @@
 #include "base/result.hpp"
 #include "model/channel.hpp"
 #include "model/remote_s3.hpp"
+#include "model/resources.hpp"
 
 namespace trainyard::protocol {
 
@@ -69,6 +70,9 @@ struct Assignment {
   std::string host = "algo-1";
   std::vector<std::string> hosts = {"algo-1"};  // sorted, the same on every host
   std::string instance_type;
+  Resources resources;  // of this instance, by its type; zeros: not said
+  // Numbers of the GPUs that are this instance's alone; nullopt: the host has none to give.
+  std::optional<std::vector<int64_t>> gpus;
   std::vector<InstanceGroup> instance_groups;  // empty: all hosts are of one kind
   std::string image;
   std::vector<std::string> entrypoint;  // ContainerEntrypoint; empty: script mode

@@ -17,11 +17,14 @@ class Arguments {
  public:
   template <class... Texts>
   void add(Texts&&... texts) {
-    (list_.emplace_back(std::forward<Texts>(texts)), ...);
+    // Through one call that is not inlined: else g++ 12.2 sees array bounds exceeded.
+    (append(std::string(std::forward<Texts>(texts))), ...);
   }
   std::vector<std::string> take() { return std::move(list_); }
 
  private:
+  [[gnu::noinline]] void append(std::string text) { list_.push_back(std::move(text)); }
+
   std::vector<std::string> list_;
 };
 
@@ -70,6 +73,10 @@ void add_shown(Arguments& arguments, const Walls& walls) {
   for (const fs::path& path : walls.writable) {
     add_parents(arguments, path);
     arguments.add("--bind", path.string(), path.string());
+  }
+  for (const fs::path& device : walls.devices) {
+    std::string name = device.string();
+    arguments.add("--dev-bind", name, name);
   }
   for (const auto& [folder, shown_as] : walls.binds) {
     add_parents(arguments, shown_as);

@@ -27,6 +27,7 @@ struct Walls {
   std::vector<fs::path> writable;
   std::vector<std::pair<fs::path, std::string>> binds;  // writable folders, shown as
   std::vector<std::pair<fs::path, std::string>> files;  // read-only files and folders, shown as
+  std::vector<fs::path> devices;                        // shown beside the usual ones
   bool has_network = true;
   uint32_t user_id = 0;  // of the job, where we are root; 0: the user's own
 };

@@ -2,6 +2,7 @@
 #include "scheduler/scheduler.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/check.hpp"
 #include "base/log.hpp"
@@ -12,6 +13,8 @@ namespace trainyard::scheduler {
 namespace {
 
 constexpr std::chrono::seconds kLookInterval{1};
+// Of a longer queue only the beginning is looked at.
+constexpr size_t kLookahead = 1000;
 
 // E.1: the text of failures that are not the job's own.
 constexpr std::string_view kInternalError =
@@ -57,24 +60,26 @@ void Scheduler::wake() {
 
 Result<> Scheduler::look() {
   TRY(clean_up());
-  size_t running = 0;
   auto active = TRY(jobs_.active());
-  for (const jobs::Job& job : active) {
-    if (!TRY(jobs_.instances(job.name)).empty()) ++running;
+  std::map<std::string, Instances> instances;
+  for (jobs::Instance& one : TRY(jobs_.active_instances())) {
+    instances[one.job].push_back(std::move(one));
   }
+  std::vector<const jobs::Job*> waiting;
   for (const jobs::Job& job : active) {
     // One job's trouble is no other job's.
-    if (auto looked = look_at(job, running); !looked) {
+    if (auto looked = look_at(job, instances[job.name]); !looked) {
       log::error("scheduling a job", {{"job", job.name}, {"error", looked.error().message}});
     }
+    bool is_waiting = job.phase == Phase::starting || job.phase == Phase::pending;
+    if (is_waiting && instances[job.name].empty()) waiting.push_back(&job);
   }
-  return {};
+  return waiting.empty() ? Result<>() : place(waiting, instances);
 }
 
-Result<> Scheduler::look_at(const jobs::Job& job, size_t& running) {
+Result<> Scheduler::look_at(const jobs::Job& job, const Instances& instances) {
   if (is_over_max_wait(job)) TRY(jobs_.exceed_max_wait(job.name));
-  auto instances = TRY(jobs_.instances(job.name));
-  std::vector<jobs::Instance> gang;
+  Instances gang;
   for (const jobs::Instance& instance : instances) {
     bool has_lost_its_place = instance.attempt != job.attempt || job.phase == Phase::interrupted;
     if (has_lost_its_place) TRY(remove(instance));
@@ -87,27 +92,76 @@ Result<> Scheduler::look_at(const jobs::Job& job, size_t& running) {
     wake();
     return {};
   }
-  if (status_of(job.phase) == JobStatus::stopping) {
-    TRY(jobs_.apply(job.name, JobEvent::stopped));
-    return {};
-  }
-  if (running >= options_.max_running_jobs) return {};
-  ++running;
-  return place(job);
+  if (status_of(job.phase) == JobStatus::stopping) TRY(jobs_.apply(job.name, JobEvent::stopped));
+  return {};
 }
 
-Result<> Scheduler::place(const jobs::Job& job) {
-  auto assignment = TRY(protocol::parse_assignment(TRY(json::parse_object(job.assignment))));
-  std::vector<jobs::Instance> gang;
+// Of all its instances together.
+Result<Resources> Scheduler::need_of(const std::string& job) const {
+  const Capacity& capacity = options_.capacity;
+  bool is_counted = capacity.vcpus || capacity.memory_bytes || capacity.gpus > 0;
+  if (!is_counted) return Resources{};
+  auto whole = TRY(jobs_.find(job));
+  auto assignment = TRY(protocol::parse_assignment(TRY(json::parse_object(whole.assignment))));
+  Resources need;
   for (const std::string& host : assignment.hosts) {
+    assignment.host = host;
+    need += options_.types.size_of(protocol::instance_type_of(assignment));
+  }
+  return need;
+}
+
+Result<> Scheduler::place(const std::vector<const jobs::Job*>& waiting,
+                          const std::map<std::string, Instances>& taken) {
+  std::vector<Resources> running;
+  std::vector<int64_t> free_gpus(static_cast<size_t>(options_.capacity.gpus));
+  std::iota(free_gpus.begin(), free_gpus.end(), 0);
+  for (const auto& [name, instances] : taken) {
+    if (instances.empty()) continue;
+    running.push_back(within(options_.capacity, TRY(need_of(name))));
+    for (const jobs::Instance& instance : instances) {
+      std::erase_if(free_gpus, [&](int64_t gpu) {
+        return std::find(instance.gpus.begin(), instance.gpus.end(), gpu) != instance.gpus.end();
+      });
+    }
+  }
+  std::vector<Waiting> queue;
+  for (const jobs::Job* job : waiting) {
+    if (queue.size() == kLookahead) break;
+    queue.push_back({job->name, TRY(need_of(job->name)), job->created});
+  }
+  auto choices = choose(options_.capacity, queue, running, clock_.now());
+  for (size_t i = 0; i < choices.size(); ++i) {
+    const jobs::Job& job = *waiting[i];
+    bool is_news = !choices[i].reason.empty() && job.phase == Phase::starting;
+    if (is_news) TRY(jobs_.apply(job.name, JobEvent::queued, choices[i].reason));
+    if (!choices[i].reason.empty()) continue;
+    if (auto placed = place(job, free_gpus); !placed) {
+      log::error("starting a job", {{"job", job.name}, {"error", placed.error().message}});
+    }
+  }
+  return {};
+}
+
+Result<> Scheduler::place(const jobs::Job& job, std::vector<int64_t>& free_gpus) {
+  auto whole = TRY(jobs_.find(job.name));
+  auto assignment = TRY(protocol::parse_assignment(TRY(json::parse_object(whole.assignment))));
+  Instances gang;
+  for (const std::string& host : assignment.hosts) {
+    assignment.host = host;
+    const Resources& size = options_.types.size_of(protocol::instance_type_of(assignment));
     gang.push_back({job.name, job.attempt, host, "", random_hex(32), 0, {}});
+    auto count = std::min(free_gpus.size(), static_cast<size_t>(size.gpus));
+    auto end = free_gpus.begin() + static_cast<std::ptrdiff_t>(count);
+    gang.back().gpus.assign(free_gpus.begin(), end);
+    free_gpus.erase(free_gpus.begin(), end);
   }
   TRY(jobs_.add_instances(gang));
   return watch(job, std::move(gang));
 }
 
 // Whether every instance has its agent. What one waits for is told to who asks for the job.
-Result<bool> Scheduler::is_started(const jobs::Job& job, const std::vector<jobs::Instance>& gang) {
+Result<bool> Scheduler::is_started(const jobs::Job& job, const Instances& gang) {
   std::string reason;
   for (const jobs::Instance& instance : gang) {
     if (instance.handle.empty()) return false;
@@ -115,7 +169,8 @@ Result<bool> Scheduler::is_started(const jobs::Job& job, const std::vector<jobs:
     if (seen.state == engine::InstanceState::gone) return false;
     if (seen.state == engine::InstanceState::starting && reason.empty()) reason = seen.reason;
   }
-  if (!reason.empty() && job.phase == Phase::starting) TRY(tell(job, reason));
+  bool has_begun = job.phase != Phase::starting && job.phase != Phase::pending;
+  if (!reason.empty() && !has_begun) TRY(tell(job, reason));
   return true;
 }
 
@@ -123,15 +178,16 @@ Result<bool> Scheduler::is_started(const jobs::Job& job, const std::vector<jobs:
 Result<> Scheduler::tell(const jobs::Job& job, const std::string& reason) {
   auto whole = TRY(jobs_.find(job.name));
   if (!whole.transitions.empty() && whole.transitions.back().message == reason) return {};
-  TRY(jobs_.apply(job.name, JobEvent::preparing, reason));
+  TRY(jobs_.apply(job.name, JobEvent::queued, reason));
   return {};
 }
 
-Result<> Scheduler::start(const jobs::Job& job, std::vector<jobs::Instance>& gang) {
+Result<> Scheduler::start(const jobs::Job& job, Instances& gang) {
   engine::Gang wanted;
   bool is_first = true;
+  auto whole = TRY(jobs_.find(job.name));
   for (const jobs::Instance& instance : gang) {
-    wanted.instances.push_back(TRY(assignment_of(job, instance)));
+    wanted.instances.push_back(TRY(assignment_of(whole, instance)));
     is_first = is_first && instance.handle.empty();
   }
   auto handles = TRY(engine_.start(wanted));
@@ -142,7 +198,7 @@ Result<> Scheduler::start(const jobs::Job& job, std::vector<jobs::Instance>& gan
 }
 
 // Starts what is not started, or whose agent is lost; passes a stop on.
-Result<> Scheduler::watch(const jobs::Job& job, std::vector<jobs::Instance> gang) {
+Result<> Scheduler::watch(const jobs::Job& job, Instances gang) {
   if (!TRY(is_started(job, gang))) {
     auto started = start(job, gang);
     if (!started && started.error().code == Code::exhausted) {
@@ -203,6 +259,8 @@ Result<protocol::Assignment> Scheduler::assignment_of(const jobs::Job& job,
     assignment.max_runtime_seconds = std::max<int64_t>(left, 1);
   }
   assignment.host = instance.host;
+  assignment.resources = options_.types.size_of(protocol::instance_type_of(assignment));
+  if (options_.capacity.gpus > 0) assignment.gpus = instance.gpus;
   assignment.server = options_.server;
   assignment.server.access_key = job.credentials.access_key;
   assignment.server.secret_key = job.credentials.secret_key;

@@ -4,6 +4,7 @@
 // a restarted server goes on where the killed one was.
 #pragma once
 
+#include <map>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -12,11 +13,13 @@
 #include "base/guarded.hpp"
 #include "engine/engine.hpp"
 #include "jobs/job_store.hpp"
+#include "scheduler/placement.hpp"
 
 namespace trainyard::scheduler {
 
 struct SchedulerOptions {
-  size_t max_running_jobs = 2;
+  Capacity capacity;  // of this service's host
+  InstanceTypes types;
   protocol::ServerAccess server;  // endpoint and region for agents; keys are each job's own
 };
 
@@ -39,11 +42,17 @@ class Scheduler {
   Result<> look();
 
  private:
-  Result<> look_at(const jobs::Job& job, size_t& running);
-  Result<> place(const jobs::Job& job);
-  Result<> watch(const jobs::Job& job, std::vector<jobs::Instance> gang);
-  Result<> start(const jobs::Job& job, std::vector<jobs::Instance>& gang);
-  Result<bool> is_started(const jobs::Job& job, const std::vector<jobs::Instance>& gang);
+  using Instances = std::vector<jobs::Instance>;
+
+  Result<> look_at(const jobs::Job& job, const Instances& instances);
+  // Starts those of the jobs for which there is room. `taken`: by job, of those that run.
+  Result<> place(const std::vector<const jobs::Job*>& waiting,
+                 const std::map<std::string, Instances>& taken);
+  Result<> place(const jobs::Job& job, std::vector<int64_t>& free_gpus);
+  Result<Resources> need_of(const std::string& job) const;
+  Result<> watch(const jobs::Job& job, Instances gang);
+  Result<> start(const jobs::Job& job, Instances& gang);
+  Result<bool> is_started(const jobs::Job& job, const Instances& gang);
   Result<> tell(const jobs::Job& job, const std::string& reason);
   Result<> remove(const jobs::Instance& instance);
   Result<> clean_up();
