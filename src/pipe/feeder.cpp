@@ -123,6 +123,11 @@ class Feeder::Channel {
         stream_.give_back(std::move(*bytes));
         continue;
       }
+      if (auto* pages = std::get_if<transfer::PagePipe>(&*segment)) {
+        TRY(writer_->pass(*pages));
+        stream_.give_back(std::move(*pages));
+        continue;
+      }
       const auto& range = std::get<FileRange>(*segment);
       auto spliced = writer_->splice(range.file->get(), range.offset, range.length);
       if (!spliced) return Failure(std::move(spliced).error().within(range.name));

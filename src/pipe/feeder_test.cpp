@@ -209,6 +209,27 @@ class FeederTest : public testing::Test {
     }
   }
 
+  // Of `share` answers one refuses and one breaks off halfway.
+  StoreServer::Fault unreliable(uint64_t share) {
+    auto random = std::make_shared<Guarded<std::mt19937_64>>(std::mt19937_64(5));
+    fs::path empty = folder_ / "empty";
+    EXPECT_TRUE(write_file_atomically(empty, ""));
+    auto fault = [random, empty, share](const http::Request&, http::Response& response) {
+      uint64_t luck = random->with([share](std::mt19937_64& engine) { return engine() % share; });
+      if (luck == 0) response = {503, {}, "<Error><Code>SlowDown</Code></Error>"};
+      auto* range = std::get_if<http::FileRange>(&response.body);
+      if (luck != 1 || range == nullptr || range->length < 2) return;
+      // The server finds its file shorter than it has announced, and breaks the connection.
+      auto cut =
+          std::make_shared<Fd>(open_file(empty.parent_path(), O_TMPFILE | O_RDWR, 0600).value());
+      std::vector<char> half(range->length / 2);
+      static_cast<void>(read_at(range->file->get(), half, range->offset));
+      static_cast<void>(write_all(cut->get(), {half.data(), half.size()}));
+      response.body = http::FileRange{cut, 0, range->length};
+    };
+    return fault;
+  }
+
   // Reads on until the feeder reports an error; it must hold the reader then.
   std::string error_while_held(const Fd& reader) {
     ::fcntl(reader.get(), F_SETFL, O_NONBLOCK);
@@ -255,24 +276,49 @@ TEST_F(FeederTest, gives_readers_of_all_kinds_the_bytes_of_the_model_3) {
 
 TEST_F(FeederTest, survives_a_server_that_refuses_and_breaks_off) {
   make_things();
-  auto random = std::make_shared<Guarded<std::mt19937_64>>(std::mt19937_64(5));
-  fs::path empty = folder_ / "empty";
-  ASSERT_TRUE(write_file_atomically(empty, ""));
-  auto fault = [random, empty](const http::Request&, http::Response& response) {
-    uint64_t luck = random->with([](std::mt19937_64& engine) { return engine() % 50; });
-    if (luck == 0) response = {503, {}, "<Error><Code>SlowDown</Code></Error>"};
-    auto* range = std::get_if<http::FileRange>(&response.body);
-    if (luck != 1 || range == nullptr || range->length < 2) return;
-    // The server finds its file shorter than it has announced, and breaks the connection.
-    auto cut =
-        std::make_shared<Fd>(open_file(empty.parent_path(), O_TMPFILE | O_RDWR, 0600).value());
-    std::vector<char> half(range->length / 2);
-    static_cast<void>(read_at(range->file->get(), half, range->offset));
-    static_cast<void>(write_all(cut->get(), {half.data(), half.size()}));
-    response.body = http::FileRange{cut, 0, range->length};
-  };
-  server_->set_fault(fault);
+  server_->set_fault(unreliable(50));
   run_cases(6, 150);
+}
+
+TEST_F(FeederTest, passes_large_objects_on_through_faults) {
+  std::string expected;
+  std::vector<Source> sources;
+  for (size_t size : {(5 << 20) + 1, 3, (9 << 20) - 4095, 130 << 10, 12 << 20}) {
+    std::string bytes = random_bytes(size);
+    sources.push_back(server_->put(fmt::format("large{}", sources.size()), bytes));
+    expected += bytes;
+  }
+  server_->set_fault(unreliable(4));
+  start({channel_of(sources)});
+  for (uint64_t epoch = 0; epoch < 6; ++epoch) {
+    size_t chunk = epoch % 2 == 0 ? 1 << 20 : 4097;
+    if (epoch == 3) {  // who leaves early, and comes again
+      EXPECT_TRUE(expected.starts_with(read_from(open_reader("c", epoch), chunk, 7 << 20)));
+    }
+    EXPECT_TRUE(read_from(open_reader("c", epoch), chunk) == expected) << epoch;
+    EXPECT_EQ(first_error(folder_ / "state").value_or(""), "");
+  }
+}
+
+TEST_F(FeederTest, lets_readers_keep_the_pages_of_large_objects) {
+  std::string bytes = random_bytes(24 << 20);
+  start({channel_of({server_->put("k", bytes)})});
+  Fd reader = open_reader("c", 0);
+  // Pages that were taken without a copy, of the first MiB, while all others come and go.
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  Fd kept(ends[0]);
+  Fd end(ends[1]);
+  ::fcntl(end.get(), F_SETPIPE_SZ, 1 << 20);
+  size_t moved = 0;
+  while (moved < 500'000) {
+    ssize_t count = ::splice(reader.get(), nullptr, end.get(), nullptr, 500'000 - moved, 0);
+    ASSERT_GT(count, 0);
+    moved += static_cast<size_t>(count);
+  }
+  end.reset();
+  EXPECT_TRUE(read_from(reader, 1 << 20) == bytes.substr(moved));
+  EXPECT_TRUE(read_from(kept, 1 << 20) == bytes.substr(0, moved));
 }
 
 TEST_F(FeederTest, asks_for_several_small_objects_at_once_and_keeps_their_order) {

@@ -193,6 +193,14 @@ Result<> FifoWriter::write(std::string_view bytes) {
   return {};
 }
 
+Result<> FifoWriter::pass(transfer::PagePipe& pages) {
+  while (pages.size() > 0) {
+    if (stop_.is_requested()) return fail(Code::cancelled, "stopped");
+    if (pages.pass(fd_.get()) <= 0) TRY(wait_for_room("passing pages into the FIFO", errno));
+  }
+  return {};
+}
+
 Result<> FifoWriter::splice(int file, uint64_t offset, uint64_t length) {
   auto at = static_cast<off64_t>(offset);
   uint64_t end = offset + length;

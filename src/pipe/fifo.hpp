@@ -19,6 +19,7 @@
 #include "base/file.hpp"
 #include "base/guarded.hpp"
 #include "base/result.hpp"
+#include "transfer/page_pipe.hpp"
 
 namespace trainyard::pipe {
 
@@ -104,6 +105,8 @@ class FifoWriter {
 
   // `cancelled` when the reader has gone (then is_abandoned()) or a stop was requested.
   Result<> write(std::string_view bytes);
+  // The same; the pages go over as they are.
+  Result<> pass(transfer::PagePipe& pages);
   // The bytes do not pass through memory of ours. `conflict` when the file is shorter.
   Result<> splice(int file, uint64_t offset, uint64_t length);
 

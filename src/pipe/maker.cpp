@@ -60,10 +60,11 @@ class Spool {
 }  // namespace
 
 Maker::Maker(const PipePlan& plan, const PipeChannel& channel, uint64_t ahead_bytes,
-             std::stop_token stop, Take take)
+             std::stop_token stop, Take take, EmptyPipe empty_pipe)
     : plan_(plan),
       channel_(channel),
       take_(std::move(take)),
+      empty_pipe_(std::move(empty_pipe)),
       ahead_bytes_(ahead_bytes),
       stop_(std::move(stop)),
       clients_(plan, stop_) {}
@@ -96,7 +97,7 @@ Result<> Maker::put_object(const Source& source) {
     return channel_.is_record_io ? put_inflated_record(source) : read_inflated(source, take);
   }
   if (channel_.is_record_io) TRY(put_bytes(record_io_header(source.size)));
-  TRY(source.file.empty() ? read(source, take) : put_file(source));
+  TRY(source.file.empty() ? put_remote(source) : put_file(source));
   return channel_.is_record_io ? put_bytes(record_io_padding(source.size)) : Result<>();
 }
 
@@ -105,7 +106,8 @@ Result<> Maker::put_inflated_record(const Source& source) {
   TRY(read_inflated(source, [&](std::string_view bytes) { return spool.add(bytes); }));
   TRY(put_bytes(record_io_header(spool.length())));
   if (spool.file()) {
-    TRY(put_range({spool.file(), 0, spool.length() - spool.memory().size(), source.uri.text()}));
+    TRY(put_whole(
+        FileRange{spool.file(), 0, spool.length() - spool.memory().size(), source.uri.text()}));
   }
   TRY(put_bytes(spool.memory()));
   return put_bytes(record_io_padding(spool.length()));
@@ -115,12 +117,31 @@ Result<> Maker::put_file(const Source& source) {
   if (source.size < kWorthSplicing) {
     return read(source, [this](std::string_view bytes) { return put_bytes(bytes); });
   }
-  return put_range({TRY(open_source(source)), 0, source.size, source.uri.text()});
+  return put_whole(FileRange{TRY(open_source(source)), 0, source.size, source.uri.text()});
 }
 
-Result<> Maker::put_range(FileRange range) {
+Result<> Maker::put_remote(const Source& source) {
+  auto take = [this](std::string_view bytes) { return put_bytes(bytes); };
+  if (source.size == 0 || Ahead::is_for(source)) return read(source, take);
+  auto take_piece = [&](std::string_view bytes) -> Result<> {
+    TRY(put_bytes(bytes));
+    reached_ += bytes.size();
+    return {};
+  };
+  auto take_pages = [&](transfer::PagePipe filled) -> Result<> {
+    size_t count = filled.size();
+    TRY(put_whole(std::move(filled)));
+    reached_ += count;
+    return {};
+  };
+  transfer::PageTaker pages{empty_pipe_, take_pages};
+  return clients_.of(source.uri.bucket)
+      .read_object(source.uri, source.etag, source.size, take_piece, &pages);
+}
+
+Result<> Maker::put_whole(Segment segment) {
   TRY(flush());
-  buffer_ = TRY(take_(std::move(range)));
+  buffer_ = TRY(take_(std::move(segment)));
   buffer_.clear();
   return {};
 }

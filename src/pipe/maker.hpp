@@ -17,8 +17,10 @@ class Maker {
   // than the copy into it. Its error ends make() and is returned. Plan and channel must outlive it.
   // Small objects that are fetched ahead take about `ahead_bytes` of memory.
   using Take = std::function<Result<std::string>(Segment segment)>;
+  // Pipes for what comes as pages; nothing: no more of them.
+  using EmptyPipe = std::function<std::optional<transfer::PagePipe>()>;
   Maker(const PipePlan& plan, const PipeChannel& channel, uint64_t ahead_bytes,
-        std::stop_token stop, Take take);
+        std::stop_token stop, Take take, EmptyPipe empty_pipe);
 
   // Call it once.
   Result<> make(uint64_t epoch);
@@ -28,7 +30,8 @@ class Maker {
   Result<> put_object(const Source& source);
   Result<> put_inflated_record(const Source& source);
   Result<> put_file(const Source& source);
-  Result<> put_range(FileRange range);
+  Result<> put_remote(const Source& source);
+  Result<> put_whole(Segment segment);
   Result<> put_bytes(std::string_view bytes);
   Result<> flush();
 
@@ -42,6 +45,7 @@ class Maker {
   const PipePlan& plan_;
   const PipeChannel& channel_;
   Take take_;
+  EmptyPipe empty_pipe_;
   const uint64_t ahead_bytes_;
   std::stop_token stop_;
   Clients clients_;

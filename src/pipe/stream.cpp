@@ -17,7 +17,9 @@ constexpr size_t kSlots = 64;            // file ranges keep their file open
 constexpr auto kForever = std::chrono::steady_clock::time_point::max();
 
 size_t bytes_of(const std::optional<Segment>& segment) {
-  const auto* text = segment ? std::get_if<std::string>(&*segment) : nullptr;
+  if (!segment) return 0;
+  if (const auto* pages = std::get_if<transfer::PagePipe>(&*segment)) return pages->size();
+  const auto* text = std::get_if<std::string>(&*segment);
   return text == nullptr ? 0 : text->size();
 }
 
@@ -85,6 +87,21 @@ void Stream::give_back(std::string bytes) {
   });
 }
 
+void Stream::give_back(transfer::PagePipe emptied) {
+  if (emptied.size() > 0) return;
+  state_.with([&](State& state) { state.empty_pipes.push_back(std::move(emptied)); });
+}
+
+std::optional<transfer::PagePipe> Stream::empty_pipe() {
+  std::optional<transfer::PagePipe> found;
+  state_.with([&](State& state) {
+    if (state.empty_pipes.empty()) return;
+    found = std::move(state.empty_pipes.back());
+    state.empty_pipes.pop_back();
+  });
+  return found ? std::move(found) : transfer::PagePipe::make();
+}
+
 // Gives a spare text back.
 Result<std::string> Stream::push(uint64_t round, Slot slot, const std::stop_token& stop) {
   auto has_room = [&](const State& state) {
@@ -122,9 +139,11 @@ void Stream::run(const std::stop_token& stop) {
         });
     if (stop.stop_requested()) return;
     for (Result<> made; made; ++epoch) {
-      Maker maker(plan_, channel_, ahead_bytes(), round_stop, [&](Segment segment) {
+      auto take = [&](Segment segment) {
         return push(round, Slot{epoch, std::move(segment)}, round_stop);
-      });
+      };
+      Maker maker(plan_, channel_, ahead_bytes(), round_stop, take,
+                  [this] { return empty_pipe(); });
       made = maker.make(epoch).and_then([&] {
         return push(round, Slot{epoch, std::nullopt}, round_stop).map([](const std::string&) {});
       });

@@ -13,6 +13,7 @@
 
 #include "base/guarded.hpp"
 #include "pipe/plan.hpp"
+#include "transfer/page_pipe.hpp"
 
 namespace trainyard::pipe {
 
@@ -24,7 +25,7 @@ struct FileRange {
   std::string name;  // for errors
 };
 
-using Segment = std::variant<std::string, FileRange>;
+using Segment = std::variant<std::string, FileRange, transfer::PagePipe>;
 
 class Stream {
  public:
@@ -46,6 +47,7 @@ class Stream {
 
   // Bytes of a segment that are done with, for their memory.
   void give_back(std::string bytes);
+  void give_back(transfer::PagePipe emptied);
 
  private:
   struct Slot {
@@ -60,13 +62,15 @@ class Stream {
     size_t bytes = 0;                  // of the slots that are in memory
     std::optional<uint64_t> at_start;  // the epoch whose first slot is the next to be taken
     std::vector<std::string> spares;
-    std::optional<Error> error;  // comes after the slots
+    std::vector<transfer::PagePipe> empty_pipes;  // at most as many as there were slots
+    std::optional<Error> error;                   // comes after the slots
   };
 
   // Of the budget, for small objects that are fetched ahead.
   size_t ahead_bytes() const { return budget_bytes_ / 4; }
 
   void run(const std::stop_token& stop);
+  std::optional<transfer::PagePipe> empty_pipe();
   Result<std::string> push(uint64_t round, Slot slot, const std::stop_token& stop);
 
   const PipePlan& plan_;

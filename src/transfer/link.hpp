@@ -35,6 +35,7 @@ class Link {
                            const TlsContext& context);
 
   int fd() const { return socket_.get(); }
+  bool is_plain() const { return !session_; }
 
   // Goes on with connecting and the handshake: 0 when they are done, or what to wait for.
   Result<uint32_t> establish();

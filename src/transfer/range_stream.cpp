@@ -174,24 +174,67 @@ std::optional<size_t> RangeStream::receive(size_t wanted) {
   return std::min(received_, wanted);
 }
 
+Failure RangeStream::give_up(Error error) {
+  link_.reset();
+  return Failure(std::move(error));
+}
+
 Result<uint64_t> RangeStream::take(const OnPiece& on_piece) {
+  return take_pieces(0, on_piece);
+}
+
+Result<uint64_t> RangeStream::take(const OnPiece& on_piece, const PageTaker& pages) {
+  size_t with_head = received_;
+  if (with_head >= length_ || !link_->is_plain()) return take_pieces(0, on_piece);
+  if (with_head > 0) {
+    auto done = on_piece({buffer_.data(), with_head});
+    if (!done) return give_up(std::move(done).error());
+    received_ = 0;
+  }
+  uint64_t taken = with_head;
+  while (taken < length_ && link_) {
+    auto pipe = pages.empty();
+    if (!pipe) return take_pieces(taken, on_piece);
+    fill(*pipe, length_ - taken);
+    if (stop_.stop_requested()) return give_up({Code::cancelled, "stopped"});
+    size_t count = pipe->size();
+    if (count == 0) break;
+    auto done = pages.take(*std::move(pipe));
+    if (!done) return give_up(std::move(done).error());
+    taken += count;
+  }
+  return taken;
+}
+
+void RangeStream::fill(PagePipe& pipe, uint64_t wanted) {
+  auto deadline = Steady::now() + kStallTimeout;
+  wanted = std::min<uint64_t>(wanted, kPieceBytes);
+  bool is_waiting = false;  // bytes wait, and yet none moved: it is full
+  while (pipe.size() < wanted && !stop_.stop_requested()) {
+    auto moved = pipe.fill(*link_, static_cast<size_t>(wanted - pipe.size()));
+    if (!moved || moved->is_ended) return link_.reset();
+    if (moved->count > 0) {
+      is_waiting = false;
+      continue;
+    }
+    if (is_waiting && pipe.size() > 0) return;
+    is_waiting = wait(EPOLLIN, pipe.size() > 0 ? kPieceTimeout : kTick);
+    if (!is_waiting && pipe.size() > 0) return;
+    if (!is_waiting && Steady::now() > deadline) return link_.reset();
+  }
+}
+
+Result<uint64_t> RangeStream::take_pieces(uint64_t taken, const OnPiece& on_piece) {
   size_t most = std::max<size_t>(received_, std::min<uint64_t>(kPieceBytes, length_));
   buffer_.resize(std::max(buffer_.size(), most));
-  uint64_t taken = 0;
   while (taken < length_) {
     // Up to the next border of a piece, or the end.
     uint64_t border = std::min(length_, (taken / kPieceBytes + 1) * kPieceBytes);
     auto piece = receive(static_cast<size_t>(border - taken));
     if (!piece) return taken;
-    if (stop_.stop_requested()) {
-      link_.reset();
-      return fail(Code::cancelled, "stopped");
-    }
+    if (stop_.stop_requested()) return give_up({Code::cancelled, "stopped"});
     auto done = on_piece({buffer_.data(), *piece});
-    if (!done) {
-      link_.reset();  // the rest of the answer is not wanted
-      return Failure(std::move(done).error());
-    }
+    if (!done) return give_up(std::move(done).error());
     taken += *piece;
     received_ -= *piece;
     std::memmove(buffer_.data(), buffer_.data() + *piece, received_);

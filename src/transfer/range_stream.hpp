@@ -12,6 +12,7 @@
 
 #include "transfer/answer.hpp"
 #include "transfer/link.hpp"
+#include "transfer/page_pipe.hpp"
 #include "transfer/s3_client.hpp"
 
 namespace trainyard::transfer {
@@ -33,6 +34,9 @@ class RangeStream {
                                      std::optional<uint64_t> size);
   // Then reads that answer's body, in the way of read().
   Result<uint64_t> take(const OnPiece& on_piece);
+  // The same, but what comes over a plain connection goes as pages where `pages` has pipes for
+  // them; errors are those of either.
+  Result<uint64_t> take(const OnPiece& on_piece, const PageTaker& pages);
 
  private:
   bool connect(const Endpoint& endpoint);
@@ -49,6 +53,12 @@ class RangeStream {
   // What came, at most `wanted` bytes of buffer_; nothing when the connection is of no use any
   // more.
   std::optional<size_t> receive(size_t wanted);
+  // The body from byte `taken` on; returns the byte reached.
+  Result<uint64_t> take_pieces(uint64_t taken, const OnPiece& on_piece);
+  // Waits for bytes that fill it, at most `wanted`. It stays empty where none come any more.
+  void fill(PagePipe& pipe, uint64_t wanted);
+  // When the rest of the answer is not wanted.
+  Failure give_up(Error error);
 
   S3Access access_;
   std::stop_token stop_;

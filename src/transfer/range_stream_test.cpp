@@ -161,6 +161,29 @@ TEST_F(RangeStreamTest, OpensAWholeObjectWithItsChecksum) {
   EXPECT_EQ(if_match_, "\"etag\"");
 }
 
+TEST_F(RangeStreamTest, GivesPagesWhileThereArePipesForThem) {
+  for (size_t pipes : {0, 1, 2, 100}) {
+    serve_whole([](http::Response&) {});
+    ASSERT_TRUE(stream_->open({"bucket", "a key"}, "", kSize).value());
+    got_.clear();
+    auto mirror = PagePipe::make().value();
+    size_t paged = 0;
+    auto empty = [&] { return pipes-- > 0 ? PagePipe::make() : std::nullopt; };
+    auto take_pages = [&](PagePipe filled) -> Result<> {
+      paged += filled.size();
+      return filled.show(mirror, [&](std::string_view bytes) { got_ += bytes; });
+    };
+    auto take_piece = [&](std::string_view piece) -> Result<> {
+      got_ += piece;
+      return {};
+    };
+    bool has_pipes = pipes > 0;
+    EXPECT_EQ(stream_->take(take_piece, {empty, take_pages}).value(), kSize);
+    EXPECT_TRUE(got_ == bytes_);
+    EXPECT_EQ(paged > 0, has_pipes);
+  }
+}
+
 TEST_F(RangeStreamTest, LeavesOtherAnswersForAWholeObjectToTheGeneralClient) {
   for (const auto& change : std::vector<std::function<void(http::Response&)>>{
            [](http::Response& r) { r.status = 206; }, [](http::Response& r) { r.status = 404; },

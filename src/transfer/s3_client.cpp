@@ -310,14 +310,29 @@ struct S3Client::WholeRead {
     offset += bytes.size();
     return {};
   }
+
+  Result<> take(PagePipe filled, PagePipe& mirror, const PageTaker& pages) {
+    size_t count = filled.size();
+    if (digest) TRY(filled.show(mirror, [&](std::string_view bytes) { digest->add(bytes); }));
+    TRY(pages.take(std::move(filled)));
+    offset += count;
+    return {};
+  }
 };
 
 Result<> S3Client::read_object_fast(const S3Uri& object, const std::string& etag, uint64_t size,
-                                    WholeRead& read) {
+                                    WholeRead& read, const PageTaker* pages) {
   auto answer = TRY(fast().open(object, etag, size));
   if (!answer) return {};
   read.expect(answer->expectation);
-  TRY(fast().take([&](std::string_view piece) { return read.take(piece); }));
+  auto take = [&](std::string_view piece) { return read.take(piece); };
+  auto mirror = pages == nullptr ? std::nullopt : PagePipe::make();
+  if (!mirror) {
+    TRY(fast().take(take));
+    return {};
+  }
+  auto take_pages = [&](PagePipe filled) { return read.take(std::move(filled), *mirror, *pages); };
+  TRY(fast().take(take, {pages->empty, take_pages}));
   return {};
 }
 
@@ -351,9 +366,9 @@ Result<> S3Client::read_object_once(const S3Uri& object, const std::string& etag
 }
 
 Result<> S3Client::read_object(const S3Uri& object, const std::string& etag, uint64_t size,
-                               const OnPiece& on_piece) {
+                               const OnPiece& on_piece, const PageTaker* pages) {
   WholeRead read{on_piece};
-  TRY(read_object_fast(object, etag, size, read));
+  TRY(read_object_fast(object, etag, size, read, pages));
   for (int attempt = 1; read.offset == 0; ++attempt) {
     auto done = read_object_once(object, etag, size, read);
     if (done) break;

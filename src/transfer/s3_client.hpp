@@ -36,6 +36,7 @@ struct ObjectSummary {
 using OnBytes = std::function<void(uint64_t bytes)>;
 
 class RangeStream;
+struct PageTaker;
 
 // Takes bytes in order.
 using OnPiece = std::function<Result<>(std::string_view piece)>;
@@ -73,8 +74,9 @@ class S3Client {
 
   // The whole object, which has `size` bytes, in the same way. Where S3 sends a checksum of all of
   // it the bytes are held to that: `invalid` at the end when they are others.
+  // With `pages` some of it, or all, goes to that instead, in the same order.
   Result<> read_object(const S3Uri& object, const std::string& etag, uint64_t size,
-                       const OnPiece& on_piece);
+                       const OnPiece& on_piece, const PageTaker* pages = nullptr);
 
   // What S3 says of the object, its checksum too where it has one. With `etag` only of that very
   // object, as read_range.
@@ -107,7 +109,7 @@ class S3Client {
   struct WholeRead;
   // As far as the fast way goes; the calls above go on from there.
   Result<> read_object_fast(const S3Uri& object, const std::string& etag, uint64_t size,
-                            WholeRead& read);
+                            WholeRead& read, const PageTaker* pages);
   Result<> read_range_once(const S3Uri& object, const std::string& etag, uint64_t& offset,
                            uint64_t end, const OnPiece& on_piece);
   Result<> read_object_once(const S3Uri& object, const std::string& etag, uint64_t size,
