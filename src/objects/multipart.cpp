@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
+#include <iterator>
 
 #include "base/random.hpp"
 #include "base/text.hpp"
-#include "objects/combine.hpp"
 #include "objects/committer.hpp"
 #include "objects/intake.hpp"
+#include "objects/part_rows.hpp"
 #include "objects/rows.hpp"
 
 namespace trainyard::objects {
@@ -18,89 +16,6 @@ namespace trainyard::objects {
 namespace {
 
 constexpr int kMaxParts = 10'000;
-constexpr uint64_t kMinPartBytes = 5 << 20;  // of all parts but the last
-
-struct UploadRow {
-  Upload upload;
-  std::map<std::string, std::string> headers;
-  std::string tagging;
-};
-
-struct PartRow {
-  Part part;
-  std::string file;
-};
-
-Answer<UploadRow> find_upload(db::Database& database, const std::string& bucket,
-                              const std::string& key, const std::string& id) {
-  TRY(require_bucket(database, bucket));
-  auto row = database.prepare(
-      "SELECT started_ms, headers, tagging, algorithm, is_composite FROM upload "
-      "WHERE id = ? AND bucket = ? AND key = ?");
-  row.bind(id).bind(bucket).bind_blob(key);
-  if (!TRY(row.step())) {
-    return refuse("NoSuchUpload",
-                  "The specified upload does not exist. The upload ID may be invalid, or the "
-                  "upload may have been aborted or completed.");
-  }
-  UploadRow found;
-  found.upload = {id, key, from_epoch_ms(row.integer(0)), parse_checksum_algorithm(row.text(3)),
-                  row.integer(4) != 0};
-  found.headers = headers_from(row.text(1));
-  found.tagging = row.text(2);
-  return found;
-}
-
-Answer<std::vector<PartRow>> find_parts(db::Database& database, const std::string& id) {
-  auto row = database.prepare(
-      "SELECT number, size, etag, modified_ms, checksum, file FROM part WHERE upload = ? "
-      "ORDER BY number");
-  row.bind(id);
-  std::vector<PartRow> parts;
-  while (TRY(row.step())) {
-    Part part{static_cast<int>(row.integer(0)), static_cast<uint64_t>(row.integer(1)), row.text(2),
-              from_epoch_ms(row.integer(3)), checksum_from(row.optional_text(4))};
-    parts.push_back({std::move(part), row.text(5)});
-  }
-  return parts;
-}
-
-Answer<std::vector<PartRow>> choose_parts(std::vector<PartRow> parts,
-                                          const std::vector<PartChoice>& choices) {
-  std::vector<PartRow> chosen;
-  for (const PartChoice& choice : choices) {
-    if (!chosen.empty() && chosen.back().part.number >= choice.number) {
-      return refuse("InvalidPartOrder", "The list of parts was not in ascending order.");
-    }
-    auto found = std::find_if(parts.begin(), parts.end(), [&](const PartRow& row) {
-      return row.part.number == choice.number && row.part.etag == choice.etag;
-    });
-    if (found == parts.end()) {
-      return refuse("InvalidPart", fmt::format("Part {} could not be found, or its entity tag "
-                                               "does not match.",
-                                               choice.number));
-    }
-    if (!chosen.empty() && chosen.back().part.size < kMinPartBytes) {
-      return refuse("EntityTooSmall",
-                    "Your proposed upload is smaller than the minimum allowed size");
-    }
-    chosen.push_back(*found);
-  }
-  if (chosen.empty()) return refuse("MalformedXML", "An upload has at least one part");
-  return chosen;
-}
-
-// Copies within the kernel, sharing the blocks where the file system can.
-Result<> append_file(const fs::path& source, int target, uint64_t size) {
-  Fd from = TRY(open_file(source, O_RDONLY));
-  while (size > 0) {
-    ssize_t count = ::copy_file_range(from.get(), nullptr, target, nullptr, size, 0);
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return fail_errno(count == 0 ? EIO : errno, "joining the parts");
-    size -= static_cast<uint64_t>(count);
-  }
-  return {};
-}
 
 // The MD5, or of an opaque one as many digits that tell contents apart.
 std::string part_etag(const Received& stored) {
@@ -110,28 +25,33 @@ std::string part_etag(const Received& stored) {
   return to_hex(md5->finish());
 }
 
-// md5 of the parts' md5s, with their count:
-// https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
-std::string multipart_etag(const std::vector<PartRow>& parts) {
-  auto md5 = make_md5();
-  for (const PartRow& row : parts) md5->add(from_hex(row.part.etag).value_or(""));
-  return fmt::format("{}-{}", to_hex(md5->finish()), parts.size());
+// Where the bytes of a part go: a slot, which stays leased until the row is committed, or a file.
+struct Target {
+  std::optional<PartSlots::Lease> slot;
+  std::optional<NewFile> own;
+
+  const std::string& file() const { return slot ? slot->file() : own->name(); }
+  uint64_t stride() const { return slot ? slot->stride() : 0; }
+  Place place(int number, uint64_t size_bytes) const {
+    if (own) return {own->fd()};
+    return {slot->fd(), offset_of_part(number, slot->stride()), size_bytes};
+  }
+};
+
+Answer<Target> make_target(const fs::path& folder, std::optional<PartSlots::Lease> slot) {
+  Target target{std::move(slot), std::nullopt};
+  if (!target.slot) target.own.emplace(TRY(NewFile::create(folder)));
+  return target;
 }
 
-std::optional<Checksum> joined_checksum(const Upload& upload, const std::vector<PartRow>& parts) {
-  auto algorithm = upload.algorithm.value_or(ChecksumAlgorithm::crc64nvme);
-  std::vector<PartDigest> digests;
-  for (const PartRow& row : parts) {
-    if (!row.part.checksum || row.part.checksum->algorithm != algorithm) return std::nullopt;
-    digests.push_back({from_base64(row.part.checksum->value).value_or(""), row.part.size});
-  }
-  bool is_composite = upload.algorithm && upload.is_composite;
-  std::string whole = is_crc(algorithm) ? to_base64(combine_crcs(algorithm, digests)) : "";
-  if (!is_composite && is_crc(algorithm)) return Checksum{algorithm, whole, false};
-  auto digest = make_digest(algorithm);
-  for (const PartDigest& part : digests) digest->add(part.digest);
-  auto value = fmt::format("{}-{}", to_base64(digest->finish()), parts.size());
-  return Checksum{algorithm, value, true, whole};
+Result<> write_row(db::Database& database, const std::string& id, const PartRow& row) {
+  const Part& part = row.part;
+  auto insert = database.prepare(
+      "INSERT OR REPLACE INTO part (upload, number, file, size, etag, modified_ms, checksum, "
+      "stride) VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+  insert.bind(id).bind(part.number).bind(row.file).bind(part.size).bind(part.etag);
+  insert.bind(to_epoch_ms(part.modified)).bind(to_text(part.checksum)).bind(row.stride);
+  return insert.run();
 }
 
 }  // namespace
@@ -140,7 +60,8 @@ Answer<Upload> ObjectStore::begin_upload(const std::string& bucket, const std::s
                                          const UploadOptions& options) {
   TRY(check_key(key));
   Upload upload{random_hex(16), key, clock_.now(), options.algorithm, options.is_composite};
-  TRY(committer_->commit([&](db::Database& database) -> Answer<> {
+  slots_->open(upload.id);
+  auto committed = committer_->commit([&](db::Database& database) -> Answer<> {
     TRY(require_bucket(database, bucket));
     auto insert = database.prepare("INSERT INTO upload VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
     insert.bind(upload.id).bind(bucket).bind_blob(key).bind(to_epoch_ms(upload.started));
@@ -151,84 +72,52 @@ Answer<Upload> ObjectStore::begin_upload(const std::string& bucket, const std::s
       insert.bind_null();
     TRY(insert.bind(options.is_composite).run());
     return {};
-  }));
+  });
+  if (!committed) slots_->end(upload.id);
+  TRY(std::move(committed));
   return upload;
 }
 
 Answer<Part> ObjectStore::put_part(const std::string& bucket, const std::string& key,
                                    const std::string& id, int number, http::Body& body,
-                                   const Claims& claims) {
+                                   const Claims& claims, PartFile part_file) {
   if (number < 1 || number > kMaxParts) {
     return refuse("InvalidArgument", "Part number must be an integer between 1 and 10000");
   }
   Upload of = TRY(upload(bucket, key, id));
   Claims kept = claims;
   if (!kept.algorithm) kept.algorithm = of.algorithm;
-  Stored stored = TRY(store_body(folder_, *intake_, body, kept));
-  const Received& received = stored.received;
+  auto size_bytes = body.length().value_or(0);
+  auto slot = part_file == PartFile::any ? slots_->take(id, number, size_bytes) : std::nullopt;
+  Target target = TRY(make_target(folder_, std::move(slot)));
+  Place place = target.place(number, size_bytes);
+  Received received = TRY(receive(*intake_, place, body, kept));
   Part part{number, received.size, part_etag(received), clock_.now(), received.checksum};
-  auto write = [&](db::Database& database) -> Answer<std::string> {
+  auto write = [&](db::Database& database) -> Answer<std::optional<PartRow>> {
     TRY(find_upload(database, bucket, key, id));
-    auto old = database.prepare("SELECT file FROM part WHERE upload = ? AND number = ?");
-    old.bind(id).bind(number);
-    std::string old_file = TRY(old.step()) ? old.text(0) : "";
-    auto insert = database.prepare("INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?, ?, ?, ?)");
-    insert.bind(id).bind(number).bind(stored.file.name()).bind(part.size).bind(part.etag);
-    TRY(insert.bind(to_epoch_ms(part.modified)).bind(to_text(part.checksum)).run());
-    return old_file;
+    auto old = TRY(find_part(database, id, number));
+    TRY(write_row(database, id, {part, target.file(), target.stride()}));
+    return old;
   };
-  auto old_file = TRY(commit_for<std::string>(*committer_, write));
-  stored.keep();
-  discard(old_file);
+  auto old = TRY(commit_for<std::optional<PartRow>>(*committer_, write));
+  if (target.own) target.own->keep();
+  received.share.keep();
+  // In a slot the bytes stay, without a use, until the upload ends.
+  if (old && old->has_slot()) intake_->quota.give_back(old->part.size);
+  if (old && !old->has_slot()) discard(old->file);
   return part;
 }
 
-Answer<Object> ObjectStore::complete_upload(const std::string& bucket, const std::string& key,
-                                            const std::string& id, const Completion& completion) {
-  std::vector<PartRow> all;
-  auto found = rows_.with([&](db::Database& database) -> Answer<UploadRow> {
-    UploadRow row = TRY(find_upload(database, bucket, key, id));
-    all = TRY(find_parts(database, id));
-    return row;
-  });
-  UploadRow row = TRY(std::move(found));
-  auto chosen = TRY(choose_parts(all, completion.parts));
-
-  Object object;
-  object.key = key;
-  object.etag = multipart_etag(chosen);
-  object.headers = row.headers;
-  object.tagging = row.tagging;
-  object.checksum = joined_checksum(row.upload, chosen);
-  if (completion.checksum && object.checksum && *completion.checksum != object.checksum->value) {
-    return refuse("BadDigest", "The checksum you specified did not match the whole object's.");
+void ObjectStore::discard_parts(const std::vector<PartRow>& parts, const std::string& kept_file) {
+  for (const PartRow& row : parts) {
+    if (!row.has_slot()) {
+      discard(row.file);
+      continue;
+    }
+    // Those of one file come here each; the size of the file says nothing.
+    if (row.file != kept_file) ::unlink(path_of(folder_, row.file).c_str());
+    intake_->quota.give_back(row.part.size);
   }
-  // Joining may take a while and runs without the lock; the upload's rows keep its parts.
-  NewFile joined = TRY(NewFile::create(folder_));
-  Quota::Share share(intake_->quota);
-  for (const PartRow& part : chosen) {
-    TRY(append_file(path_of(folder_, part.file), joined.fd(), part.part.size));
-    object.size += part.part.size;
-  }
-  share.force(object.size);  // the parts' bytes go in return
-  TRY(sync(joined.fd()));
-  object.modified = clock_.now();
-  auto write = [&](db::Database& database) -> Answer<std::string> {
-    TRY(find_upload(database, bucket, key, id));
-    // A part that was sent again meanwhile has another file now: what was asked for is gone.
-    all = TRY(find_parts(database, id));
-    TRY(choose_parts(all, completion.parts));
-    std::string old_file =
-        TRY(replace_object(database, bucket, object, joined.name(), completion.condition));
-    TRY(database.prepare("DELETE FROM upload WHERE id = ?").bind(id).run());
-    return old_file;
-  };
-  auto old_file = TRY(commit_for<std::string>(*committer_, write));
-  joined.keep();
-  share.keep();
-  discard(old_file);
-  for (const PartRow& part : all) discard(part.file);
-  return object;
 }
 
 Answer<> ObjectStore::abort_upload(const std::string& bucket, const std::string& key,
@@ -237,10 +126,35 @@ Answer<> ObjectStore::abort_upload(const std::string& bucket, const std::string&
   TRY(committer_->commit([&](db::Database& database) -> Answer<> {
     TRY(find_upload(database, bucket, key, id));
     all = TRY(find_parts(database, id));
-    TRY(database.prepare("DELETE FROM upload WHERE id = ?").bind(id).run());
+    return remove_upload(database, id);
+  }));
+  slots_->end(id);
+  discard_parts(all);
+  return {};
+}
+
+Answer<> ObjectStore::remove_bucket(const std::string& bucket) {
+  std::vector<std::string> ids;  // of uploads that are not finished: they do not hold a bucket
+  std::vector<PartRow> parts;
+  TRY(committer_->commit([&](db::Database& database) -> Answer<> {
+    TRY(require_bucket(database, bucket));
+    auto row = database.prepare("SELECT id FROM upload WHERE bucket = ?");
+    row.bind(bucket);
+    while (TRY(row.step())) ids.push_back(row.text(0));
+    for (const std::string& id : ids) {
+      auto own = TRY(find_parts(database, id));
+      std::move(own.begin(), own.end(), std::back_inserter(parts));
+      TRY(remove_upload(database, id));
+    }
+    auto removed = database.prepare("DELETE FROM bucket WHERE name = ?").bind(bucket).run();
+    if (!removed && removed.error().code == Code::conflict) {
+      return refuse("BucketNotEmpty", "The bucket you tried to delete is not empty");
+    }
+    TRY(std::move(removed));
     return {};
   }));
-  for (const PartRow& part : all) discard(part.file);
+  for (const std::string& id : ids) slots_->end(id);
+  discard_parts(parts);
   return {};
 }
 
@@ -255,8 +169,9 @@ Answer<std::vector<Part>> ObjectStore::parts(const std::string& bucket, const st
                                              const std::string& id) {
   return rows_.with([&](db::Database& database) -> Answer<std::vector<Part>> {
     TRY(find_upload(database, bucket, key, id));
+    auto rows = TRY(find_parts(database, id));
     std::vector<Part> result;
-    for (PartRow& row : TRY(find_parts(database, id))) result.push_back(std::move(row.part));
+    for (PartRow& row : rows) result.push_back(std::move(row.part));
     return result;
   });
 }

@@ -17,18 +17,23 @@ fs::path path_of(const fs::path& folder, std::string_view name) {
   return folder / name.substr(0, 2) / name;
 }
 
+Result<Fd> make_file(const fs::path& path, int flags) {
+  auto fd = open_file(path, O_RDWR | O_CREAT | flags, kFileMode);
+  if (!fd && fd.error().code == Code::not_found) {
+    TRY(make_directories(path.parent_path(), 0700));
+    fd = open_file(path, O_RDWR | O_CREAT | flags, kFileMode);
+  }
+  if (!fd) return fd;
+  // Whatever the umask took away.
+  if (::fchmod(fd->get(), kFileMode) != 0) return fail_errno(errno, "making an object's file");
+  return fd;
+}
+
 Result<NewFile> NewFile::create(const fs::path& folder) {
   std::string name = random_hex(16);
   fs::path path = path_of(folder, name);
-  auto fd = open_file(path, O_RDWR | O_CREAT | O_EXCL, kFileMode);
-  if (!fd && fd.error().code == Code::not_found) {
-    TRY(make_directories(path.parent_path(), 0700));
-    fd = open_file(path, O_RDWR | O_CREAT | O_EXCL, kFileMode);
-  }
-  NewFile file(path, name, TRY(std::move(fd)));
-  // Whatever the umask took away.
-  if (::fchmod(file.fd(), kFileMode) != 0) return fail_errno(errno, "making an object's file");
-  return file;
+  Fd fd = TRY(make_file(path, O_EXCL));
+  return NewFile(std::move(path), std::move(name), std::move(fd));
 }
 
 NewFile::NewFile(NewFile&& other) noexcept

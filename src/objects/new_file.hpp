@@ -16,6 +16,10 @@ fs::path path_of(const fs::path& folder, std::string_view name);
 // only, who does not write to an object again.
 constexpr unsigned kFileMode = 0644;
 
+// Opens the file to read and write and makes it, and its folder, where it is not there. O_EXCL
+// among the flags: it must not be there.
+Result<Fd> make_file(const fs::path& path, int flags);
+
 // Room for these bytes; `exhausted` when the disk has not that much.
 Result<> reserve(int fd, uint64_t offset, uint64_t size_bytes);
 Result<> sync(int fd);

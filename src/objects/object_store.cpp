@@ -11,6 +11,7 @@
 #include "base/text.hpp"
 #include "objects/committer.hpp"
 #include "objects/intake.hpp"
+#include "objects/part_slots.hpp"
 #include "objects/rows.hpp"
 #include "objects/schema.hpp"
 
@@ -79,6 +80,7 @@ ObjectStore::ObjectStore(fs::path folder, const Clock& clock, Databases database
     : folder_(std::move(folder)),
       clock_(clock),
       intake_(std::make_unique<Intake>(quota)),
+      slots_(std::make_unique<PartSlots>(folder_)),
       committer_(std::make_unique<Committer>(std::move(databases.writer))),
       rows_(std::move(databases.rows)),
       listings_(std::move(databases.listings)) {
@@ -139,26 +141,6 @@ Answer<> ObjectStore::create_bucket(const std::string& bucket) {
     }
     return {};
   });
-}
-
-Answer<> ObjectStore::remove_bucket(const std::string& bucket) {
-  std::vector<std::string> files;  // of uploads that are not finished: they do not hold a bucket
-  TRY(committer_->commit([&](db::Database& database) -> Answer<> {
-    TRY(require_bucket(database, bucket));
-    auto row = database.prepare(
-        "SELECT file FROM part WHERE upload IN (SELECT id FROM upload WHERE bucket = ?)");
-    row.bind(bucket);
-    while (TRY(row.step())) files.push_back(row.text(0));
-    TRY(database.prepare("DELETE FROM upload WHERE bucket = ?").bind(bucket).run());
-    auto removed = database.prepare("DELETE FROM bucket WHERE name = ?").bind(bucket).run();
-    if (!removed && removed.error().code == Code::conflict) {
-      return refuse("BucketNotEmpty", "The bucket you tried to delete is not empty");
-    }
-    TRY(std::move(removed));
-    return {};
-  }));
-  for (const std::string& file : files) discard(file);
-  return {};
 }
 
 Answer<> ObjectStore::check_bucket(const std::string& bucket) {

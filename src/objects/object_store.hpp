@@ -146,8 +146,16 @@ struct UploadOptions {
   bool is_composite = true;
 };
 
+// Where the bytes of a part are until its upload is complete.
+enum class PartFile {
+  any,  // where the other parts are, if that saves copying them then
+  own,
+};
+
 class Committer;
 struct Intake;
+struct PartRow;
+class PartSlots;
 class Quota;
 
 class ObjectStore {
@@ -186,8 +194,10 @@ class ObjectStore {
   Answer<Upload> begin_upload(const std::string& bucket, const std::string& key,
                               const UploadOptions& options);
   Answer<Part> put_part(const std::string& bucket, const std::string& key, const std::string& id,
-                        int number, http::Body& body, const Claims& claims);
-  // The parts must be in ascending order and, but for the last, of at least 5 MiB.
+                        int number, http::Body& body, const Claims& claims,
+                        PartFile part_file = PartFile::any);
+  // The parts must be in ascending order and, but for the last, of at least 5 MiB. Parts of one size
+  // become the object where they are (part_slots.hpp); else they are copied.
   Answer<Object> complete_upload(const std::string& bucket, const std::string& key,
                                  const std::string& id, const Completion& completion);
   Answer<> abort_upload(const std::string& bucket, const std::string& key, const std::string& id);
@@ -202,10 +212,13 @@ class ObjectStore {
   void sweep(const std::stop_token& stop);
   // Removes a file that no row names any more; "" is none.
   void discard(const std::string& file);
+  // The same with the parts of an upload that is gone, but for a file that is an object now.
+  void discard_parts(const std::vector<PartRow>& parts, const std::string& kept_file = "");
 
   fs::path folder_;  // of the objects' files
   const Clock& clock_;
   std::unique_ptr<Intake> intake_;
+  std::unique_ptr<PartSlots> slots_;
   std::unique_ptr<Committer> committer_;
   // Connections that only read, so that they do not wait for commits, and GET not for LIST.
   Guarded<db::Database> rows_;

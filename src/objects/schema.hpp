@@ -7,7 +7,7 @@
 
 namespace trainyard::objects {
 
-inline constexpr std::array<std::string_view, 1> kMigrations = {R"sql(
+inline constexpr std::string_view kTables = R"sql(
 CREATE TABLE bucket (
   name       TEXT PRIMARY KEY,
   created_ms INTEGER NOT NULL
@@ -49,6 +49,14 @@ CREATE TABLE part (
   PRIMARY KEY (upload, number)
 ) WITHOUT ROWID;
 CREATE INDEX part_file ON part (file);
-)sql"};
+)sql";
+
+inline constexpr std::string_view kStrides = R"sql(
+-- Above 0: part n is at (n - 1) * stride of a file that the upload's parts share. Else it is all of
+-- a file of its own.
+ALTER TABLE part ADD COLUMN stride INTEGER NOT NULL DEFAULT 0;
+)sql";
+
+inline constexpr std::array kMigrations = {kTables, kStrides};
 
 }  // namespace trainyard::objects

@@ -16,6 +16,7 @@
 #include "base/guarded.hpp"
 #include "base/text.hpp"
 #include "objects/new_file.hpp"
+#include "objects/part_slots.hpp"
 #include "objects/rows.hpp"
 #include "objects/schema.hpp"
 
@@ -37,6 +38,9 @@ struct Row {
   uint64_t size = 0;
   std::string etag;
   std::optional<Checksum> checksum;
+  uint64_t stride = 0;  // of a part in a file that others are in, too
+
+  uint64_t offset() const { return offset_of_part(part, stride); }
 };
 
 Result<db::Database> open_database(const fs::path& folder) {
@@ -66,23 +70,33 @@ class Reader {
     if (!fd) return fd.error().message;
     struct stat info {};
     if (::fstat(fd->get(), &info) != 0) return "cannot be read";
-    if (static_cast<uint64_t>(info.st_size) != row.size) {
-      return fmt::format("has {} bytes instead of {}", info.st_size, row.size);
+    auto file_size = static_cast<uint64_t>(info.st_size);
+    if (row.stride == 0 && file_size != row.size) {
+      return fmt::format("has {} bytes instead of {}", file_size, row.size);
     }
-    for (uint64_t offset = 0; offset < row.size;) {
-      ssize_t count = ::pread(fd->get(), buffer_.get(), kPiece, static_cast<off_t>(offset));
+    return read_range(fd->get(), row.offset(), row.offset() + row.size, take);
+  }
+
+ private:
+  std::optional<std::string> read_range(int fd, uint64_t begin, uint64_t end,
+                                        const std::function<void(std::string_view)>& take) {
+    for (uint64_t offset = begin; offset < end;) {
+      uint64_t skipped = offset % kAlignment;
+      auto from = static_cast<off_t>(offset - skipped);
+      ssize_t count = ::pread(fd, buffer_.get(), kPiece, from);
       if (count < 0 && errno == EINTR) continue;
-      if (count <= 0) {
-        return fmt::format("cannot be read at byte {}: {}", offset,
-                           count == 0 ? "it ends there" : std::strerror(errno));
+      if (count < 0 || static_cast<uint64_t>(count) <= skipped) {
+        return fmt::format("cannot be read at byte {}: {}", offset - begin,
+                           count >= 0 ? "it ends there" : std::strerror(errno));
       }
-      take({buffer_.get(), static_cast<size_t>(count)});
-      offset += static_cast<uint64_t>(count);
+      std::string_view bytes(buffer_.get(), static_cast<size_t>(count));
+      bytes = bytes.substr(skipped, end - offset);
+      take(bytes);
+      offset += bytes.size();
     }
     return std::nullopt;
   }
 
- private:
   std::unique_ptr<char, Free> buffer_{static_cast<char*>(std::aligned_alloc(kAlignment, kPiece))};
 };
 
@@ -125,7 +139,7 @@ class Scrub {
 
   Result<std::vector<Row>> parts_after(const Row& last) {
     auto row = database_.prepare(
-        "SELECT upload.bucket, upload.key, upload.id, number, file, size, etag, checksum "
+        "SELECT upload.bucket, upload.key, upload.id, number, file, size, etag, checksum, stride "
         "FROM part JOIN upload ON upload.id = part.upload WHERE (part.upload, number) > (?, ?) "
         "ORDER BY part.upload, number LIMIT ?");
     row.bind(last.upload).bind(last.part).bind(kPage);
@@ -133,7 +147,7 @@ class Scrub {
     while (TRY(row.step())) {
       rows.push_back({row.text(0), row.text(1), row.text(2), static_cast<int>(row.integer(3)),
                       row.text(4), static_cast<uint64_t>(row.integer(5)), row.text(6),
-                      checksum_from(row.optional_text(7))});
+                      checksum_from(row.optional_text(7)), static_cast<uint64_t>(row.integer(8))});
     }
     return rows;
   }
@@ -193,8 +207,9 @@ class Scrub {
   // Unless it was replaced or removed since its row was read.
   Result<> tell_damage(const Row& row, const std::string& what) {
     auto again = database_.prepare(
-        "SELECT 1 FROM object WHERE file = ?1 UNION ALL SELECT 1 FROM part WHERE file = ?1");
-    again.bind(row.file);
+        "SELECT 1 FROM object WHERE file = ?1 AND ?2 = 0 UNION ALL "
+        "SELECT 1 FROM part WHERE file = ?1 AND ?2 IN (0, number)");
+    again.bind(row.file).bind(row.stride > 0 ? row.part : 0);
     if (!TRY(again.step())) return {};
     ++report_.damaged;
     if (events_.on_damage) {
@@ -213,10 +228,12 @@ class Scrub {
           "SELECT 1 FROM object WHERE file = ?1 UNION ALL SELECT 1 FROM part WHERE file = ?1");
       row.bind(entry->path().filename().string());
       if (TRY(row.step())) continue;
-      uint64_t size = entry->file_size(gone);
-      if (gone) continue;
+      struct stat info {};
+      if (::stat(entry->path().c_str(), &info) != 0) continue;
       ++report_.stray_files;
-      report_.stray_bytes += size;
+      // One for parts may begin with a hole.
+      report_.stray_bytes +=
+          static_cast<uint64_t>(std::min<int64_t>(info.st_size, info.st_blocks * 512));
     }
     if (error) return fail_errno(error.value(), "reading " + folder_.string());
     return {};

@@ -94,7 +94,8 @@ Reply upload_part_copy(const Call& call) {
   if (!range) return tl::unexpected(range.error());
   ByteRange bytes = range->value_or(ByteRange{0, found.object.size});
   http::FileBody body({found.file, bytes.offset, bytes.length});
-  auto part = TRY(call.store.put_part(call.bucket, call.key, upload_id(call), number, body, {}));
+  auto part = TRY(call.store.put_part(call.bucket, call.key, upload_id(call), number, body, {},
+                                      objects::PartFile::own));
   aws::XmlWriter xml;
   xml.open("CopyPartResult", kNamespace).add("ETag", quote_etag(part.etag));
   xml.add("LastModified", format_iso8601(part.modified)).close();
