@@ -196,8 +196,8 @@ class ObjectStore {
   Answer<Part> put_part(const std::string& bucket, const std::string& key, const std::string& id,
                         int number, http::Body& body, const Claims& claims,
                         PartFile part_file = PartFile::any);
-  // The parts must be in ascending order and, but for the last, of at least 5 MiB. Parts of one size
-  // become the object where they are (part_slots.hpp); else they are copied.
+  // The parts must be in ascending order and, but for the last, of at least 5 MiB. Those of one
+  // size become the object where they are (part_slots.hpp), others are copied.
   Answer<Object> complete_upload(const std::string& bucket, const std::string& key,
                                  const std::string& id, const Completion& completion);
   Answer<> abort_upload(const std::string& bucket, const std::string& key, const std::string& id);
