@@ -15,14 +15,14 @@ CPP = [path for path in FILES if path.suffix in (".cpp", ".hpp")]
 
 # What each folder may include beside itself, base/ and model/; src/README.md says why.
 MAY_INCLUDE = {
-    "base": set(), "model": set(), "db": set(), "sandbox": set(), "http": set(),
+    "base": set(), "model": set(), "db": set(), "sandbox": set(), "network": set(), "http": set(),
     "proxy": {"http"}, "aws": {"http"}, "protocol": set(), "objects": {"aws", "http", "db"},
     "transfer": {"aws", "http", "objects"}, "pipe": {"transfer", "objects", "aws", "http"},
     "hydrate": {"transfer", "aws", "http", "objects"}, "fuse": {"hydrate"},
     "environments": set(), "jobs": {"db", "protocol"},
-    "logs": {"db", "protocol"}, "metrics": {"db"}, "engine": {"protocol", "sandbox"},
+    "logs": {"db", "protocol"}, "metrics": {"db"}, "engine": {"protocol", "sandbox", "network"},
     "scheduler": {"engine", "jobs", "protocol"},
-    "agent": {"protocol", "transfer", "pipe", "hydrate", "environments", "sandbox", "http", "aws"},
+    "agent": {"protocol", "transfer", "pipe", "hydrate", "environments", "sandbox", "network", "http", "aws"},
     "cli": {"aws", "http", "proxy", "transfer", "environments", "objects"},
     "api": {"jobs", "logs", "metrics", "objects", "protocol", "aws", "http"},
     "simulation": {"api", "scheduler", "engine", "jobs", "logs", "metrics", "objects", "protocol", "http", "aws"},

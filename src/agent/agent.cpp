@@ -37,6 +37,7 @@ Result<> get_ready(Context& context) {
   TRY(make_environment(context));
   TRY(download(context));
   TRY(restore_checkpoints(context));
+  TRY(join_network(context));
   TRY(context.journal.add(EventKind::progress, "Downloading the training image"));
   return install_requirements(context);
 }

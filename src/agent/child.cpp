@@ -47,6 +47,40 @@ std::vector<fs::path> gpu_devices(const std::vector<int64_t>& gpus) {
   return devices;
 }
 
+// Names of the job's hosts: on its own network where it has one.
+Result<> show_hosts(const Context& context, sandbox::Walls& walls) {
+  std::string hosts = "127.0.0.1 localhost\n::1 localhost\n";
+  for (const std::string& host : context.assignment.hosts) {
+    const network::Instance* instance = context.network ? context.network->find(host) : nullptr;
+    hosts += (instance != nullptr ? instance->address : "127.0.0.1") + " " + host + "\n";
+  }
+  TRY(write_file_atomically(context.folder / "hosts", hosts));
+  walls.files.emplace_back(context.folder / "hosts", "/etc/hosts");
+  return {};
+}
+
+// How the host finds names (search, options), asked of whom the job's network reaches.
+Result<> show_resolver(const Context& context, sandbox::Walls& walls) {
+  std::string shown;
+  if (!context.network->name_server.empty()) {
+    std::string text = read_file("/etc/resolv.conf", 64 << 10).value_or("");
+    for (std::string_view line : split(text, '\n')) {
+      bool is_kept = line.starts_with("search ") || line.starts_with("domain ") ||
+                     line.starts_with("options ");
+      if (is_kept) shown += std::string(line) + "\n";
+    }
+    shown += "nameserver " + context.network->name_server + "\n";
+  }
+  walls.resolver = context.folder / "resolv.conf";
+  return write_file_atomically(walls.resolver, shown);
+}
+
+sandbox::Namespaces namespaces_of(const Context& context) {
+  if (!context.network) return {};
+  const network::Instance* instance = context.network->find(context.assignment.host);
+  return {context.network->holder, context.network->user_descriptor, instance->descriptor};
+}
+
 Result<sandbox::Walls> make_walls(const Context& context) {
   sandbox::Walls walls;
   walls.host_name = context.assignment.host;
@@ -58,11 +92,9 @@ Result<sandbox::Walls> make_walls(const Context& context) {
   if (context.assignment.gpus && !context.assignment.gpus->empty()) {
     walls.devices = gpu_devices(*context.assignment.gpus);
   }
-  walls.has_network = !context.assignment.is_network_isolated;
-  std::string hosts = "127.0.0.1 localhost\n::1 localhost\n";
-  for (const std::string& host : context.assignment.hosts) hosts += "127.0.0.1 " + host + "\n";
-  TRY(write_file_atomically(context.folder / "hosts", hosts));
-  walls.files.emplace_back(context.folder / "hosts", "/etc/hosts");
+  walls.has_network = context.network || !context.assignment.is_network_isolated;
+  TRY(show_hosts(context, walls));
+  if (context.network) TRY(show_resolver(context, walls));
   std::vector<fs::path> own = {walls.ml_dir, walls.temporary_dir, walls.home_dir, context.layer};
   if (context.assignment.checkpoint) {
     fs::path checkpoints = Checkpoints::folder_of(context);
@@ -136,6 +168,7 @@ Result<> start(const Context& context, const ChildPlan& plan) {
     }
     supervision.command = sandbox::wrap(walls, plan.command, "/opt/ml/code");
     supervision.working_dir = "/";
+    supervision.namespaces = namespaces_of(context);
     supervision.overlays = overlays_of(context, walls.user_id);
   } else {
     // As walls do: the script does not outlive its supervisor.

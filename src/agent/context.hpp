@@ -6,11 +6,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 
 #include "agent/journal.hpp"
 #include "environments/builder.hpp"
+#include "network/network.hpp"
 #include "protocol/assignment.hpp"
 #include "sandbox/sandbox.hpp"
 #include "transfer/record_check.hpp"
@@ -29,9 +31,10 @@ struct Context {
   const Clock& clock;
 
   sandbox::Isolation isolation = sandbox::Isolation::sandbox;
-  fs::path ml{};                     // becomes /opt/ml
-  std::string shown_ml = "/opt/ml";  // where the script sees it
-  Fd ml_lease{};                     // process isolation: /opt/ml is ours while it is held
+  fs::path ml{};                              // becomes /opt/ml
+  std::string shown_ml = "/opt/ml";           // where the script sees it
+  Fd ml_lease{};                              // process isolation: /opt/ml is ours while it is held
+  std::optional<network::Network> network{};  // of the job, once it is there; else the host's
   environments::Recipe recipe{};
   environments::Environment environment{};
   fs::path layer{};  // the job's own virtual environment

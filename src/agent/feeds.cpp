@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "agent/channel_folder.hpp"
+#include "agent/stages.hpp"
 #include "base/log.hpp"
 #include "hydrate/hydrate.hpp"
 #include "pipe/pipe.hpp"
@@ -42,6 +43,7 @@ fs::path ended_file(const Context& context) {
 std::optional<Error> feed_error(const Context& context) {
   std::error_code ignored;
   if (fs::exists(ended_file(context), ignored)) return std::nullopt;
+  if (auto error = network_error(context)) return error;
   for (const Channel& channel : context.assignment.channels) {
     auto error = error_of(channel, ChannelFolder(context, channel.name).feed());
     if (error) return error;

@@ -20,7 +20,7 @@ Result<> start_pipe(const Context& context, const Channel& channel);
 // `unavailable` where this host cannot; then nothing of it is left.
 Result<> start_lazy(const Context& context, const Channel& channel, const ChannelObjects& objects);
 
-// What the script cannot go on with; nullopt: all feeds are well.
+// Why the script cannot go on: a feed failed, or the job's network was lost. nullopt: all is well.
 std::optional<Error> feed_error(const Context& context);
 
 // The script has ended with its feeds well. From now on they may end, too, also for an agent that

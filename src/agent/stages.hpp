@@ -29,6 +29,11 @@ Result<> download(Context& context);
 Result<> restore_checkpoints(Context& context);
 Result<> take_over_checkpoints(Context& context);
 
+// job_network.cpp: waits for the job's own network, where the engine makes one.
+Result<> join_network(Context& context);
+// The network that the script runs in has gone; nullopt: it has not, or there is none of its own.
+std::optional<Error> network_error(const Context& context);
+
 // setup.cpp: requirements.txt and packages.
 Result<> install_requirements(Context& context);
 

@@ -89,6 +89,10 @@ Result<Handle> LocalEngine::start_one(const protocol::Assignment& assignment) {
   protocol::Assignment complete = assignment;
   complete.host_settings = options_.host;
   complete.host_settings.job_dir = folder.string();
+  JobNetworks::Job job{assignment.hosts, assignment.server.endpoint,
+                       assignment.is_network_isolated};
+  auto network = TRY(networks_.provide(folder.parent_path(), options_.program, job));
+  complete.host_settings.network_dir = network.string();
   TRY(write_file_atomically(folder / "assignment.json", json::serialize(to_json(complete)), 0600));
   int64_t starts = starts_of(folder) + 1;
   if (starts > kMaxStarts) {
@@ -129,7 +133,8 @@ Result<> LocalEngine::remove(const Handle& handle) {
   }
   TRY(stop_feeds(options_.program, folder));
   TRY(remove_tree(folder));
-  // The folders of attempt and job go with their last instance.
+  // With the last instance its attempt's network ends, and the folders of attempt and job go.
+  TRY(JobNetworks::end_unless_used(folder.parent_path()));
   std::error_code ignored;
   fs::remove(folder.parent_path(), ignored);
   fs::remove(folder.parent_path().parent_path(), ignored);
@@ -141,9 +146,11 @@ Result<std::vector<Found>> LocalEngine::recover() {
   std::error_code error;
   for (const auto& job : fs::directory_iterator(options_.jobs_dir, error)) {
     for (const auto& attempt : fs::directory_iterator(job.path(), error)) {
+      // Left by a remove() that was cut off.
+      TRY(JobNetworks::end_unless_used(attempt.path()));
       for (const auto& host : fs::directory_iterator(attempt.path(), error)) {
         auto number = parse_signed(attempt.path().filename().string());
-        if (!number) continue;
+        if (!number || host.path().filename() == kNetworkFolder) continue;
         found.push_back(
             {job.path().filename(), *number, host.path().filename(), Handle{host.path().string()}});
       }

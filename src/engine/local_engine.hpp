@@ -6,18 +6,21 @@
 
 #include "base/file.hpp"
 #include "engine/engine.hpp"
+#include "engine/job_networks.hpp"
 
 namespace trainyard::engine {
 
 struct LocalEngineOptions {
   fs::path jobs_dir;
-  fs::path program;             // of this very trainyard
-  protocol::HostSettings host;  // what every instance gets; job_dir is filled in
+  fs::path program;                  // of this very trainyard
+  protocol::HostSettings host;       // what every instance gets; job_dir, network_dir are filled in
+  std::string job_network = "host";  // auto, own, host: see JobNetworks
 };
 
 class LocalEngine : public Engine {
  public:
-  explicit LocalEngine(LocalEngineOptions options) : options_(std::move(options)) {}
+  explicit LocalEngine(LocalEngineOptions options)
+      : options_(std::move(options)), networks_(options_.job_network, options_.host.isolation) {}
 
   Capabilities capabilities() const override { return {"local"}; }
   Result<std::vector<Handle>> start(const Gang& gang) override;
@@ -26,10 +29,14 @@ class LocalEngine : public Engine {
   Result<> remove(const Handle& handle) override;
   Result<std::vector<Found>> recover() override;
 
+  // The network that jobs get; tried at the first call.
+  Result<NetworkChoice> network_choice() { return networks_.choice(); }
+
  private:
   Result<Handle> start_one(const protocol::Assignment& assignment);
 
   LocalEngineOptions options_;
+  JobNetworks networks_;
 };
 
 }  // namespace trainyard::engine

@@ -12,6 +12,7 @@
 #include "main/remotes.hpp"
 #include "main/serve.hpp"
 #include "main/settings.hpp"
+#include "network/network.hpp"
 #include "pipe/pipe.hpp"
 #include "sandbox/supervise.hpp"
 
@@ -144,6 +145,11 @@ void add_internal(CLI::App& app, Run& run) {
   supervise->group("");
   supervise->callback(
       [file, &run] { run = [file] { return trainyard::sandbox::supervise(*file); }; });
+  auto* network = app.add_subcommand("network", "Keep a job's network");
+  network->add_option("folder", *file)->required();
+  network->group("");
+  network->callback(
+      [file, &run] { run = [file] { return status_of(trainyard::network::hold(*file)); }; });
   auto* hydrate = app.add_subcommand("hydrate", "Show files whose bytes come on first read");
   hydrate->add_option("file", *file)->required();
   hydrate->group("");

@@ -107,6 +107,16 @@ void warn_about_isolation(const std::string& isolation) {
   }
 }
 
+void warn_about_network(engine::LocalEngine& engine) {
+  auto chosen = engine.network_choice();
+  if (!chosen) {
+    log::warn("jobs will fail: they are to have a network of their own",
+              {{"why", chosen.error().message}});
+  } else if (!chosen->why_not.empty()) {
+    log::warn("JOBS SHARE THIS MACHINE'S NETWORK, its loopback too", {{"why", chosen->why_not}});
+  }
+}
+
 // Whether a remote bucket has something under the prefix; nullopt: the bucket is no remote one.
 std::optional<Result<bool>> probe_remote(const std::vector<RemoteS3>& remotes,
                                          const S3Uri& prefix) {
@@ -147,6 +157,7 @@ engine::LocalEngineOptions engine_options(const ServeOptions& options, const fs:
   engine.host.record_policy = protocol::parse_record_policy(options.broken_records)
                                   .value_or(protocol::RecordPolicy::report);
   engine.host.isolation = options.isolation;
+  engine.job_network = options.job_network;
   engine.host.memory_limit_bytes = options.job_memory_mib << 20;
   engine.host.stop_grace_seconds = options.stop_grace_seconds;
   engine.host.cpu_limit = static_cast<double>(options.job_cpus);
@@ -206,6 +217,7 @@ Result<> serve(const ServeOptions& options) {
 
   TRY(write_ready_file(data_dir / cli::access_file_name(), endpoint, account));
   warn_about_isolation(options.isolation);
+  warn_about_network(engine);
   print_how_to_use(endpoint, account);
   if (!options.ready_file.empty()) {
     TRY(write_ready_file(options.ready_file, endpoint, account));

@@ -22,8 +22,9 @@ struct ServeOptions {
   int64_t host_memory_gib = 0;     // that jobs share; 0: not counted
   std::string host_gpus = "auto";  // or a number
   std::string instance_types_file;
-  int64_t job_memory_mib = 0;  // 0: no limit
-  int64_t job_cpus = 0;        // 0: no limit
+  int64_t job_memory_mib = 0;        // 0: no limit
+  int64_t job_cpus = 0;              // 0: no limit
+  std::string job_network = "auto";  // auto, own, host
   int64_t stop_grace_seconds = 120;
   int64_t cache_gib = 100;
   std::string broken_records = "report";  // protocol::RecordPolicy

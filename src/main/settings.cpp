@@ -101,6 +101,9 @@ std::vector<Setting> settings_of(ServeOptions& options) {
       choice_setting("isolation", options.isolation, {"auto", "sandbox", "process"},
                      "auto: a sandbox where the host allows one; sandbox: refuse otherwise; "
                      "process: no walls"),
+      choice_setting("job-network", options.job_network, {"auto", "own", "host"},
+                     "auto: each job has a network of its own where this works, else the host's; "
+                     "own: refuse otherwise; host: jobs share this machine's"),
       number_setting<int64_t>("job-memory-mib", options.job_memory_mib, 0, int64_t{1} << 40,
                               "Memory limit of each job, where cgroups can be made; 0: none"),
       number_setting<int64_t>("job-cpus", options.job_cpus, 0, 1'000'000,

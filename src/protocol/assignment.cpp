@@ -50,6 +50,7 @@ json::object to_json(const ServerAccess& server) {
 
 json::object to_json(const HostSettings& host) {
   return {{"job_dir", host.job_dir},
+          {"network_dir", host.network_dir},
           {"environments_dir", host.environments_dir},
           {"environments_file", host.environments_file},
           {"uv", host.uv},
@@ -168,6 +169,7 @@ Result<ServerAccess> parse_server(const json::object& document) {
 Result<HostSettings> parse_host(const json::object& document) {
   HostSettings host;
   host.job_dir = TRY(json::get_string(document, "job_dir"));
+  host.network_dir = json::find_string(document, "network_dir").value_or("");
   host.environments_dir = TRY(json::get_string(document, "environments_dir"));
   host.environments_file = TRY(json::get_string(document, "environments_file"));
   host.uv = TRY(json::get_string(document, "uv"));

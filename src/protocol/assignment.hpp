@@ -38,6 +38,7 @@ std::optional<RecordPolicy> parse_record_policy(std::string_view name);
 // Where the host keeps things, and how jobs are walled off. Engines fill it in.
 struct HostSettings {
   std::string job_dir;            // this instance's own folder, made by the engine
+  std::string network_dir;        // of the job's own network (network/); empty: the host's
   std::string environments_dir;   // built environments, shared by all jobs of the host
   std::string environments_file;  // environments.toml
   std::string uv;                 // program; empty: look on PATH and beside the binary

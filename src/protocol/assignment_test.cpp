@@ -33,6 +33,7 @@ Assignment full() {
   a.server = {"http://127.0.0.1:1", "us-west-2", "K", "S", "T", "R", {}};
   a.server.remotes.push_back(
       {"aws", {"data", "team-*"}, "https://s3.x", "eu-west-1", "A", "B", "C", false, "/ca.pem"});
+  a.host_settings.network_dir = "/jobs/a/1/network";
   a.host_settings.cpu_limit = 1.5;
   a.host_settings.record_policy = RecordPolicy::skip_object;
   a.record_policy = RecordPolicy::fail;

@@ -17,19 +17,19 @@ class Arguments {
  public:
   template <class... Texts>
   void add(Texts&&... texts) {
-    // Through one call that is not inlined: else g++ 12.2 sees array bounds exceeded.
-    (append(std::string(std::forward<Texts>(texts))), ...);
+    (add_one(std::string(std::forward<Texts>(texts))), ...);
   }
   std::vector<std::string> take() { return std::move(list_); }
 
  private:
-  [[gnu::noinline]] void append(std::string text) { list_.push_back(std::move(text)); }
+  // Not inlined: g++ 12 then warns of what is none.
+  [[gnu::noinline]] void add_one(std::string text) { list_.push_back(std::move(text)); }
 
   std::vector<std::string> list_;
 };
 
 // The root holds what programs need and nothing of people: no /home, /root, /srv, /run, /var, /mnt.
-void add_system(Arguments& arguments) {
+void add_system(Arguments& arguments, const Walls& walls) {
   arguments.add("--tmpfs", "/");
   for (const char* name :
        {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc"}) {
@@ -41,9 +41,9 @@ void add_system(Arguments& arguments) {
       arguments.add("--ro-bind", name, name);
     }
   }
-  // Name resolution and shared libraries of vendors, where they are.
   for (const char* name : {"/run/systemd/resolve", "/run/resolvconf", "/sys"}) {
-    arguments.add("--ro-bind-try", name, name);
+    bool is_resolvers = std::string_view(name) != "/sys";
+    if (walls.resolver.empty() || !is_resolvers) arguments.add("--ro-bind-try", name, name);
   }
   arguments.add("--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm");
   arguments.add("--perms", "0755", "--dir", "/var", "--perms", "1777", "--dir", "/var/tmp");
@@ -57,6 +57,14 @@ void add_parents(Arguments& arguments, const fs::path& path) {
     parent /= part;
     if (parent != "/") arguments.add("--perms", "0755", "--dir", parent.string());
   }
+}
+
+// /etc/resolv.conf is a link on many hosts, to a folder that also holds the resolver's sockets.
+void add_resolver(Arguments& arguments, const fs::path& content) {
+  std::error_code error;
+  fs::path shown_as = fs::weakly_canonical("/etc/resolv.conf", error);
+  add_parents(arguments, shown_as);
+  arguments.add("--ro-bind", content.string(), shown_as.string());
 }
 
 void add_shown(Arguments& arguments, const Walls& walls) {
@@ -85,6 +93,7 @@ void add_shown(Arguments& arguments, const Walls& walls) {
   for (const auto& [content, shown_as] : walls.files) {
     arguments.add("--ro-bind", content.string(), shown_as);
   }
+  if (!walls.resolver.empty()) add_resolver(arguments, walls.resolver);
 }
 
 // Where in a folder of the job the path lies; nullopt: in none.
@@ -128,7 +137,7 @@ std::vector<std::string> wrap(const Walls& walls, const std::vector<std::string>
   bool is_root = ::geteuid() == 0;
   // Without root a user namespace gives the right to mount; the user stays who they are.
   if (!is_root) arguments.add("--unshare-user");
-  add_system(arguments);
+  add_system(arguments, walls);
   add_shown(arguments, walls);
   arguments.add("--chdir", working_dir, "--");
   if (is_root && walls.user_id != 0) {

@@ -28,7 +28,8 @@ struct Walls {
   std::vector<std::pair<fs::path, std::string>> binds;  // writable folders, shown as
   std::vector<std::pair<fs::path, std::string>> files;  // read-only files and folders, shown as
   std::vector<fs::path> devices;                        // shown beside the usual ones
-  bool has_network = true;
+  bool has_network = true;                              // that of the process that builds the walls
+  fs::path resolver;     // its /etc/resolv.conf; empty: the host's, and the host's resolver
   uint32_t user_id = 0;  // of the job, where we are root; 0: the user's own
 };
 

@@ -52,6 +52,27 @@ Result<std::vector<Overlay>> parse_overlays(const json::object& document) {
   return overlays;
 }
 
+json::object to_json(const Namespaces& namespaces) {
+  return {{"pid", namespaces.keeper.pid},
+          {"start_time", namespaces.keeper.start_time},
+          {"user", namespaces.user},
+          {"network", namespaces.network}};
+}
+
+Namespaces parse_namespaces(const json::object& document) {
+  Namespaces namespaces;
+  const json::object* found = json::find_object(document, "namespaces");
+  if (found == nullptr) return namespaces;
+  auto number = [&](const char* name, int64_t other) {
+    return json::find_integer(*found, name).value_or(other);
+  };
+  namespaces.keeper.pid = static_cast<pid_t>(number("pid", 0));
+  namespaces.keeper.start_time = static_cast<uint64_t>(number("start_time", 0));
+  namespaces.user = static_cast<int>(number("user", -1));
+  namespaces.network = static_cast<int>(number("network", -1));
+  return namespaces;
+}
+
 std::string serialize(const Supervision& plan) {
   return json::serialize(json::object{{"command", json::to_array(plan.command)},
                                       {"variables", json::to_array(plan.variables)},
@@ -61,6 +82,7 @@ std::string serialize(const Supervision& plan) {
                                       {"exit_file", plan.exit_file.string()},
                                       {"reserve", plan.reserve.string()},
                                       {"groups", json::to_array(plan.groups)},
+                                      {"namespaces", to_json(plan.namespaces)},
                                       {"overlays", to_json(plan.overlays)}});
 }
 
@@ -75,6 +97,7 @@ Result<Supervision> load(const fs::path& file) {
   plan.exit_file = TRY(json::get_string(document, "exit_file"));
   plan.reserve = TRY(json::get_string(document, "reserve"));
   plan.groups = json::find_texts(document, "groups").value_or(std::vector<std::string>());
+  plan.namespaces = parse_namespaces(document);
   plan.overlays = TRY(parse_overlays(document));
   if (plan.command.empty()) return fail(Code::invalid, "member 'command' is empty");
   return plan;
@@ -165,6 +188,7 @@ Result<int> run_plan(const fs::path& file) {
   ::sigprocmask(SIG_BLOCK, &handled, nullptr);
   Fd signals(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
   TRY(enter_groups(plan.groups));
+  TRY(enter_namespaces(plan.namespaces));
   TRY(enter_overlays(plan.overlays));
   pid_t main_process = TRY(spawn(plan));
   auto self = identify(::getpid());

@@ -14,6 +14,7 @@
 #include "base/file.hpp"
 #include "base/process_tree.hpp"
 #include "base/result.hpp"
+#include "sandbox/namespaces.hpp"
 #include "sandbox/overlay.hpp"
 
 namespace trainyard::sandbox {
@@ -27,6 +28,7 @@ struct Supervision {
   fs::path exit_file;  // written last, atomically
   fs::path reserve;    // removed when the script has ended, so that a full disk takes the record
   std::vector<std::string> groups;  // control groups that all of it runs in
+  Namespaces namespaces;            // entered before the command starts
   std::vector<Overlay> overlays;    // mounted for the command alone
 };
 
