@@ -57,7 +57,12 @@ Result<Fd> enter_own_network() {
 
 // It stays when this descriptor closes, for slirp4netns to take.
 Result<> make_tap() {
-  Fd fd = TRY(open_file("/dev/net/tun", O_RDWR));
+  auto opened = open_file("/dev/net/tun", O_RDWR);
+  if (!opened) {
+    return fail(opened.error().code, "{}; `modprobe tun` makes it, `chmod 666` allows it",
+                opened.error().message);
+  }
+  Fd fd = *std::move(opened);
   ifreq request{};
   std::strncpy(request.ifr_name, kTap, IFNAMSIZ - 1);
   request.ifr_flags = IFF_TAP | IFF_NO_PI;

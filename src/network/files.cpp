@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "network/files.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
 #include "base/json.hpp"
 
 namespace trainyard::network {
@@ -9,6 +15,15 @@ namespace {
 
 fs::path plan_file(const fs::path& folder) {
   return folder / "plan.json";
+}
+
+Result<> write(const fs::path& file, const json::object& document) {
+  fs::path temporary = file;
+  temporary += fmt::format(".{}", ::getpid());
+  Fd fd = TRY(open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0600));
+  TRY(write_all(fd.get(), json::serialize(document)));
+  if (::rename(temporary.c_str(), file.c_str()) == 0) return {};
+  return fail_errno(errno, "renaming " + temporary.string());
 }
 
 Result<Network> parse(const json::object& document) {
@@ -35,11 +50,16 @@ Result<Network> parse(const json::object& document) {
 
 }  // namespace
 
+Result<> write_holder(const fs::path& folder, const ProcessId& holder) {
+  return write(holder_file(folder),
+               json::object{{"pid", holder.pid}, {"start_time", holder.start_time}});
+}
+
 Result<> write_plan(const fs::path& folder, const Plan& plan) {
   json::object document{{"hosts", json::to_array(plan.hosts)},
                         {"endpoint", plan.endpoint},
                         {"has_outside", plan.has_outside}};
-  return write_file_atomically(plan_file(folder), json::serialize(document), 0600);
+  return write(plan_file(folder), document);
 }
 
 Result<Plan> read_plan(const fs::path& folder) {
@@ -64,12 +84,12 @@ Result<> write_network(const fs::path& folder, const Network& network) {
       {"user", network.user_descriptor},  {"has_outside", network.has_outside},
       {"no_outside", network.no_outside}, {"name_server", network.name_server},
       {"instances", std::move(instances)}};
-  return write_file_atomically(network_file(folder), json::serialize(document), 0600);
+  return write(network_file(folder), document);
 }
 
 Result<> write_error(const fs::path& folder, const Error& error) {
   json::object document{{"error", error.message}};
-  return write_file_atomically(network_file(folder), json::serialize(document), 0600);
+  return write(network_file(folder), document);
 }
 
 Result<std::optional<Network>> read_network(const fs::path& folder) {

@@ -16,6 +16,9 @@ inline fs::path log_file(const fs::path& folder) {
   return folder / "log";
 }
 
+// Replaced at once for all readers, but not flushed: after a loss of power the processes that these
+// files are about have gone, too. A flush would cost each job's start some milliseconds.
+Result<> write_holder(const fs::path& folder, const ProcessId& holder);
 Result<> write_plan(const fs::path& folder, const Plan& plan);
 Result<Plan> read_plan(const fs::path& folder);
 

@@ -131,7 +131,7 @@ Result<> hold(const fs::path& folder) {
   auto self = identify(::getpid());
   if (!signals || !self) return fail_errno(errno, "starting");
   // Also when whoever started us was killed before it could.
-  TRY(write_process(holder_file(folder), *self));
+  TRY(write_holder(folder, *self));
   Holder holder(folder);
   auto made = holder.make(*self);
   if (!made) {

@@ -53,7 +53,7 @@ Result<> start(const fs::path& program, const Plan& plan, const fs::path& folder
   TRY(write_plan(folder, plan));
   ProcessId holder =
       TRY(start_detached({program.string(), "network", folder.string()}, log_file(folder)));
-  return write_process(holder_file(folder), holder);
+  return write_holder(folder, holder);
 }
 
 std::optional<ProcessId> find_holder(const fs::path& folder) {
