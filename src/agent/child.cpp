@@ -14,6 +14,7 @@
 
 #include "agent/channel_folder.hpp"
 #include "agent/checkpoints.hpp"
+#include "agent/stages.hpp"
 #include "base/text.hpp"
 #include "sandbox/cgroup.hpp"
 #include "sandbox/supervise.hpp"
@@ -168,6 +169,7 @@ Result<> start(const Context& context, const ChildPlan& plan) {
     }
     supervision.command = sandbox::wrap(walls, plan.command, "/opt/ml/code");
     supervision.working_dir = "/";
+    if (auto lost = network_error(context)) return Failure(*std::move(lost));
     supervision.namespaces = namespaces_of(context);
     supervision.overlays = overlays_of(context, walls.user_id);
   } else {

@@ -27,9 +27,14 @@ class FakeFixture : public EngineFixture {
 
 class LocalFixture : public EngineFixture {
  public:
+  // Several instances need networks; the stand-in for an agent also is one for their holder.
+  std::string missing() override {
+    auto can = JobNetworks("own", "auto").choice();
+    return can ? "" : can.error().message;
+  }
   std::unique_ptr<Engine> make(const fs::path& folder) override {
     return std::make_unique<LocalEngine>(
-        LocalEngineOptions{folder / "jobs", make_agent(folder), {}});
+        LocalEngineOptions{folder / "jobs", make_agent(folder), {}, "own"});
   }
   bool kill(Engine&, const Handle& handle) override {
     auto agent = read_process(fs::path(handle.text) / "agent.json");

@@ -19,7 +19,8 @@ std::vector<fs::path> instances_in(const fs::path& attempt_folder) {
   std::vector<fs::path> found;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(attempt_folder, error)) {
-    if (entry.path().filename() != kNetworkFolder) found.push_back(entry.path());
+    if (entry.is_directory(error) && entry.path().filename() != kNetworkFolder)
+      found.push_back(entry.path());
   }
   return found;
 }
@@ -61,8 +62,8 @@ Result<fs::path> JobNetworks::provide(const fs::path& attempt_folder, const fs::
   }
   if (!chosen.is_own) return fs::path();
   fs::path folder = attempt_folder / kNetworkFolder;
-  // Where a script was started, its agent ends it: what it was connected to has gone.
-  if (network::find_holder(folder) || has_started_script(attempt_folder)) return folder;
+  bool was_used = job.is_in_use || has_started_script(attempt_folder);
+  if (was_used || network::find_holder(folder)) return folder;
   network::Plan plan;
   plan.hosts = job.hosts;
   plan.has_outside = !job.is_isolated;

@@ -31,9 +31,10 @@ class JobNetworks {
     std::vector<std::string> hosts;
     std::string endpoint;      // of the service
     bool is_isolated = false;  // EnableNetworkIsolation: peers only
+    bool is_in_use = false;    // agents live that have found the one that is there
   };
   // The folder of the network of the attempt with this folder, started if it is not there; empty:
-  // the host's. One that is lost is made again unless an instance's script was started in it.
+  // the host's. One that is lost is made again unless it was in use: its agents then end the job.
   Result<fs::path> provide(const fs::path& attempt_folder, const fs::path& program, const Job& job);
 
   // Ends the attempt's network and removes its folder, unless instances are left.

@@ -63,25 +63,52 @@ Result<> stop_feeds(const fs::path& program, const fs::path& folder) {
   return fail(Code::internal, "stopping the feeds of {}: {}", folder.string(), ended.output);
 }
 
+// With the last instance its attempt's network ends, and the folders of attempt and job go.
+Result<> remove_if_unused(const fs::path& attempt) {
+  TRY(JobNetworks::end_unless_used(attempt));
+  std::error_code ignored;
+  fs::remove(attempt, ignored);
+  fs::remove(attempt.parent_path(), ignored);
+  return {};
+}
+
 }  // namespace
 
+// One that agents have found is not made anew below them.
+Result<fs::path> LocalEngine::provide_network(const Gang& gang) {
+  const protocol::Assignment& first = gang.instances.front();
+  fs::path attempt = folder_of_instance(options_.jobs_dir, first).parent_path();
+  JobNetworks::Job job{first.hosts, first.server.endpoint, first.is_network_isolated};
+  for (const protocol::Assignment& assignment : gang.instances) {
+    job.is_in_use |= find_agent(attempt / assignment.host).has_value();
+  }
+  auto network = networks_.provide(attempt, options_.program, job);
+  if (!network) static_cast<void>(remove_if_unused(attempt));
+  return network;
+}
+
 Result<std::vector<Handle>> LocalEngine::start(const Gang& gang) {
+  if (gang.instances.empty()) return fail(Code::invalid, "a gang without instances");
+  fs::path network = TRY(provide_network(gang));
   std::vector<Handle> handles;
   std::vector<Handle> fresh;
   for (const protocol::Assignment& assignment : gang.instances) {
-    bool is_there = fs::exists(folder_of_instance(options_.jobs_dir, assignment));
-    auto handle = start_one(assignment);
+    fs::path folder = folder_of_instance(options_.jobs_dir, assignment);
+    bool is_there = fs::exists(folder);
+    if (!is_there) fresh.push_back(Handle{folder.string()});
+    auto handle = start_one(assignment, network);
     if (!handle) {
       for (const Handle& started : fresh) static_cast<void>(remove(started));
+      static_cast<void>(remove_if_unused(folder.parent_path()));
       return Failure(std::move(handle).error().within(assignment.host));
     }
-    if (!is_there) fresh.push_back(*handle);
     handles.push_back(*std::move(handle));
   }
   return handles;
 }
 
-Result<Handle> LocalEngine::start_one(const protocol::Assignment& assignment) {
+Result<Handle> LocalEngine::start_one(const protocol::Assignment& assignment,
+                                      const fs::path& network) {
   fs::path folder = folder_of_instance(options_.jobs_dir, assignment);
   Handle handle{folder.string()};
   if (find_agent(folder)) return handle;
@@ -89,9 +116,6 @@ Result<Handle> LocalEngine::start_one(const protocol::Assignment& assignment) {
   protocol::Assignment complete = assignment;
   complete.host_settings = options_.host;
   complete.host_settings.job_dir = folder.string();
-  JobNetworks::Job job{assignment.hosts, assignment.server.endpoint,
-                       assignment.is_network_isolated};
-  auto network = TRY(networks_.provide(folder.parent_path(), options_.program, job));
   complete.host_settings.network_dir = network.string();
   TRY(write_file_atomically(folder / "assignment.json", json::serialize(to_json(complete)), 0600));
   int64_t starts = starts_of(folder) + 1;
@@ -133,12 +157,7 @@ Result<> LocalEngine::remove(const Handle& handle) {
   }
   TRY(stop_feeds(options_.program, folder));
   TRY(remove_tree(folder));
-  // With the last instance its attempt's network ends, and the folders of attempt and job go.
-  TRY(JobNetworks::end_unless_used(folder.parent_path()));
-  std::error_code ignored;
-  fs::remove(folder.parent_path(), ignored);
-  fs::remove(folder.parent_path().parent_path(), ignored);
-  return {};
+  return remove_if_unused(folder.parent_path());
 }
 
 Result<std::vector<Found>> LocalEngine::recover() {
@@ -146,8 +165,7 @@ Result<std::vector<Found>> LocalEngine::recover() {
   std::error_code error;
   for (const auto& job : fs::directory_iterator(options_.jobs_dir, error)) {
     for (const auto& attempt : fs::directory_iterator(job.path(), error)) {
-      // Left by a remove() that was cut off.
-      TRY(JobNetworks::end_unless_used(attempt.path()));
+      TRY(remove_if_unused(attempt.path()));  // left by a remove() that was cut off
       for (const auto& host : fs::directory_iterator(attempt.path(), error)) {
         auto number = parse_signed(attempt.path().filename().string());
         if (!number || host.path().filename() == kNetworkFolder) continue;

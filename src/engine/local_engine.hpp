@@ -33,7 +33,8 @@ class LocalEngine : public Engine {
   Result<NetworkChoice> network_choice() { return networks_.choice(); }
 
  private:
-  Result<Handle> start_one(const protocol::Assignment& assignment);
+  Result<fs::path> provide_network(const Gang& gang);
+  Result<Handle> start_one(const protocol::Assignment& assignment, const fs::path& network);
 
   LocalEngineOptions options_;
   JobNetworks networks_;
