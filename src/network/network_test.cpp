@@ -39,7 +39,7 @@ sockaddr_in at(const std::string& address, uint16_t port) {
 }
 
 Fd listen_on(const std::string& address) {
-  Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   sockaddr_in place = at(address, 0);
   EXPECT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&place), sizeof place), 0);
   EXPECT_EQ(::listen(fd.get(), 8), 0);
@@ -71,7 +71,9 @@ std::string call(const std::string& address, uint16_t port) {
 }
 
 void answer_one(const Fd& listener, const std::string& text) {
-  Fd peer(::accept(listener.get(), nullptr, nullptr));
+  pollfd watched{listener.get(), POLLIN, 0};
+  ::poll(&watched, 1, 10'000);  // a test that fails is not to hang
+  Fd peer(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
   static_cast<void>(write_all(peer.get(), text));
 }
 
@@ -125,13 +127,13 @@ class NetworkTest : public testing::TestWithParam<bool> {
   }
 
   Network make(const Plan& plan) {
-    EXPECT_TRUE(write_plan(folder_, plan));
     holder_ = ::fork();
     if (holder_ == 0) {
       drop_rights();
-      ::_exit(hold(folder_) ? 0 : 1);
+      ::_exit(write_plan(folder_, plan) && hold(folder_) ? 0 : 1);
     }
-    while (!find_holder(folder_)) ::poll(nullptr, 0, 1);
+    std::error_code error;
+    while (!fs::exists(network_file(folder_), error)) ::poll(nullptr, 0, 1);
     auto made = await(folder_);
     EXPECT_TRUE(made) << made.error().message;
     return made.value_or(Network());
@@ -150,11 +152,12 @@ class NetworkTest : public testing::TestWithParam<bool> {
       auto open = [&](int number) {
         return open_file(fmt::format("/proc/{}/fd/{}", network.holder.pid, number), O_RDONLY);
       };
+      // Before the other: from within, the holder is not to be looked into.
+      auto own = open(network.instances.at(place).descriptor);
       if (network.user_descriptor >= 0) {
         auto user = open(network.user_descriptor);
         if (!user || ::setns(user->get(), CLONE_NEWUSER) != 0) return std::string("no way in");
       }
-      auto own = open(network.instances.at(place).descriptor);
       if (!own || ::setns(own->get(), CLONE_NEWNET) != 0) return std::string("no way in");
       return work();
     });
