@@ -35,7 +35,7 @@ Result<> join_network(Context& context) {
 std::optional<Error> network_error(const Context& context) {
   const std::string& folder = context.assignment.host_settings.network_dir;
   bool has_own = !folder.empty() && context.isolation == sandbox::Isolation::sandbox;
-  if (!has_own || network::find_holder(folder)) return std::nullopt;
+  if (!has_own || !network::is_lost(folder)) return std::nullopt;
   return Error{Code::internal, "the job's network was lost: its process `trainyard network` ended"};
 }
 

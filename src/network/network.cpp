@@ -63,6 +63,12 @@ std::optional<ProcessId> find_holder(const fs::path& folder) {
   return is_alive(*process) ? process : std::nullopt;
 }
 
+bool is_lost(const fs::path& folder) {
+  if (find_holder(folder)) return false;
+  std::error_code error;
+  return fs::exists(holder_file(folder), error);
+}
+
 Result<Network> await(const fs::path& folder, const std::stop_token& stop) {
   constexpr int kPollMs = 2;
   for (;;) {

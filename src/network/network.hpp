@@ -57,6 +57,9 @@ Result<> start(const fs::path& program, const Plan& plan, const fs::path& folder
 // The holder of this folder, while it lives.
 std::optional<ProcessId> find_holder(const fs::path& folder);
 
+// Its holder has ended, and nobody has removed what is known of it.
+bool is_lost(const fs::path& folder);
+
 // Waits until it is made. `unavailable` with the reason when its holder could not, or has ended.
 Result<Network> await(const fs::path& folder, const std::stop_token& stop = {});
 

@@ -239,6 +239,7 @@ TEST_P(NetworkTest, it_ends_with_its_holder_and_says_so) {
   ::kill(holder_, SIGKILL);
   ::waitpid(std::exchange(holder_, -1), nullptr, 0);
   EXPECT_FALSE(find_holder(folder_));
+  EXPECT_TRUE(is_lost(folder_));
   auto found = await(folder_);
   ASSERT_FALSE(found);
   EXPECT_NE(found.error().message.find("has ended"), std::string::npos);
@@ -246,7 +247,9 @@ TEST_P(NetworkTest, it_ends_with_its_holder_and_says_so) {
 
 TEST_P(NetworkTest, it_ends_when_its_folder_is_gone) {
   make({{"algo-1"}, "", false});
+  EXPECT_FALSE(is_lost(folder_));
   ASSERT_TRUE(remove_tree(folder_));
+  EXPECT_FALSE(is_lost(folder_));
   ::waitpid(std::exchange(holder_, -1), nullptr, 0);
 }
 
