@@ -63,7 +63,7 @@ class Service:
 
     def _holds_job_files(self):
         try:
-            return any((self.folder / "data/jobs").glob("*/*/*"))
+            return any(any((self.folder / "data" / kind).glob("*/*/*")) for kind in ("jobs", "containers"))
         except FileNotFoundError:  # a folder went while we looked into it: others may still be there
             return True
 

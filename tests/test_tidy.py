@@ -16,14 +16,14 @@ CPP = [path for path in FILES if path.suffix in (".cpp", ".hpp")]
 # What each folder may include beside itself, base/ and model/; src/README.md says why.
 MAY_INCLUDE = {
     "base": set(), "model": set(), "db": set(), "sandbox": set(), "network": set(), "http": set(),
-    "proxy": {"http"}, "aws": {"http"}, "protocol": set(), "objects": {"aws", "http", "db"},
+    "docker": {"http"}, "proxy": {"http"}, "aws": {"http"}, "protocol": set(), "objects": {"aws", "http", "db"},
     "transfer": {"aws", "http", "objects"}, "pipe": {"transfer", "objects", "aws", "http"},
     "hydrate": {"transfer", "aws", "http", "objects"}, "fuse": {"hydrate"},
     "environments": set(), "jobs": {"db", "protocol"},
-    "logs": {"db", "protocol"}, "metrics": {"db"}, "engine": {"protocol", "sandbox", "network"},
+    "logs": {"db", "protocol"}, "metrics": {"db"}, "engine": {"protocol", "sandbox", "network", "docker"},
     "scheduler": {"engine", "jobs", "protocol"},
-    "agent": {"protocol", "transfer", "pipe", "hydrate", "environments", "sandbox", "network", "http", "aws"},
-    "cli": {"aws", "http", "proxy", "transfer", "environments", "objects"},
+    "agent": {"protocol", "transfer", "pipe", "hydrate", "environments", "sandbox", "network", "http", "aws", "docker"},
+    "cli": {"aws", "http", "proxy", "transfer", "environments", "objects", "docker"},
     "api": {"jobs", "logs", "metrics", "objects", "protocol", "aws", "http"},
     "simulation": {"api", "scheduler", "engine", "jobs", "logs", "metrics", "objects", "protocol", "http", "aws"},
     "main": None,  # wires everything

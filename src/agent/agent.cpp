@@ -7,9 +7,9 @@
 #include <array>
 #include <thread>
 
-#include "agent/child.hpp"
 #include "agent/failure.hpp"
 #include "agent/reporter.hpp"
+#include "agent/runner.hpp"
 #include "agent/stages.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
@@ -27,26 +27,24 @@ constexpr std::chrono::seconds kAnswerLimit{2};
 // From nothing to the script's start. An agent that was killed on the way begins again.
 Result<> get_ready(Context& context) {
   TRY(prepare(context));
-  TRY(find_recipe(context));
-  bool is_ready = context.builder().find(context.recipe).has_value();
+  TRY(context.runner->find(context));
+  bool is_ready = context.runner->is_at_hand(context);
   if (!context.journal.has(EventKind::downloading)) {
     TRY(context.journal.add(EventKind::downloading,
                             is_ready ? "" : "Downloading the training image"));
   }
   // The environment first: a job that cannot run must not wait for its data (contract.md E.1).
-  TRY(make_environment(context));
+  TRY(context.runner->make(context));
   TRY(download(context));
   TRY(restore_checkpoints(context));
   TRY(join_network(context));
   TRY(context.journal.add(EventKind::progress, "Downloading the training image"));
-  return install_requirements(context);
+  return context.runner->install(context);
 }
 
 // The script runs, or has ended, under its supervisor: nothing is left to prepare.
 Result<> take_over(Context& context) {
-  context.layer = context.folder / "layer";
-  // Left out where the catalogue has changed meanwhile: the script runs already.
-  static_cast<void>(look_up_recipe(context));
+  context.runner->take_over(context);
   return take_over_checkpoints(context);
 }
 
@@ -148,6 +146,7 @@ Result<> run_agent(const fs::path& assignment_file, const fs::path& program) {
   std::stop_source stop;
   Context context{assignment, folder, program, *journal, stop.get_token(), clock};
   context.ml = folder / "ml";
+  context.runner = make_runner(context);
   Reporter reporter(assignment, folder / "log", *journal, clock, [&](protocol::Command command) {
     if (command == protocol::Command::interrupt) context.is_interrupted = true;
     if (command == protocol::Command::give_up) context.is_given_up = true;
@@ -160,7 +159,7 @@ Result<> run_agent(const fs::path& assignment_file, const fs::path& program) {
     stop.request_stop();
   });
   TRY(travel(context));
-  remove_control_groups(context);
+  context.runner->clean_up(context);
   give_back_ml(context);
   reporter.deliver_rest();
   return {};

@@ -33,7 +33,8 @@ environments::Builder Context::builder() const {
 }
 
 uint32_t Context::job_user() const {
-  bool is_other = ::geteuid() == 0 && isolation == sandbox::Isolation::sandbox;
+  bool is_walled = isolation == sandbox::Isolation::sandbox && !is_in_container();
+  bool is_other = ::geteuid() == 0 && is_walled;
   return is_other ? sandbox::user_id_for(assignment.job_name) : 0;
 }
 

@@ -21,6 +21,7 @@
 namespace trainyard::agent {
 
 class Checkpoints;
+class Runner;
 
 struct Context {
   const protocol::Assignment& assignment;
@@ -47,6 +48,7 @@ struct Context {
   // token given was asked. Requires: the event that says how far has been added to the journal.
   std::function<bool(const std::stop_token&)> await_others = {};
   std::shared_ptr<Checkpoints> checkpoints = {};  // null: the job has no CheckpointConfig
+  std::shared_ptr<Runner> runner = {};            // never null
 
   bool has_peers() const { return assignment.hosts.size() > 1; }
   bool is_leader() const { return assignment.host == assignment.hosts.front(); }
@@ -55,6 +57,8 @@ struct Context {
   void say(std::string_view line) const;
   transfer::S3Access s3_access(const std::string& bucket) const;  // to where the bucket lives
   environments::Builder builder() const;
+  // Its image runs as it is: nothing is prepared for a managed environment.
+  bool is_in_container() const { return !assignment.host_settings.container.docker.empty(); }
   // The user that the job's processes run as behind walls; 0: the one that we are.
   uint32_t job_user() const;
 };

@@ -54,6 +54,8 @@ Result<> take_over_checkpoints(Context& context) {
 
 Result<> download(Context& context) {
   TRY(provide_channels(context));
+  // An image's own launcher fetches its source, and only where the image brought none.
+  if (context.is_in_container()) return {};
   auto fetched = fetch_source(context);
   if (fetched || fetched.error().code == Code::cancelled) return fetched;
   return client_error("Source download failed:" + fetched.error().message);

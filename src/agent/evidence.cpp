@@ -7,7 +7,7 @@
 #include <chrono>
 
 #include "agent/channel_folder.hpp"
-#include "agent/child.hpp"
+#include "agent/runner.hpp"
 #include "base/text.hpp"
 #include "transfer/channel_plan.hpp"
 #include "transfer/tfrecord.hpp"
@@ -100,7 +100,7 @@ Evidence gather_evidence(const Context& context, int exit_code) {
   Evidence evidence;
   evidence.exit_code = exit_code;
   evidence.output = output_tail(context);
-  evidence.memory = memory_evidence(context);
+  evidence.memory = context.runner->memory_evidence(context);
   evidence.free_bytes = free_bytes(context);
   for (const Channel& channel : context.assignment.channels) {
     evidence.channels.push_back(channel.name);

@@ -120,7 +120,7 @@ Result<> prepare(Context& context) {
     if (channel.input_mode == InputMode::pipe) continue;
     TRY(make_directories(context.ml / "input/data" / channel.name));
   }
-  TRY(choose_isolation(context));
+  if (!context.is_in_container()) TRY(choose_isolation(context));
   say_what_differs(context);
   return write_configuration(context);
 }

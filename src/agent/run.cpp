@@ -3,12 +3,12 @@
 #include <sys/stat.h>
 
 #include "agent/checkpoints.hpp"
-#include "agent/child.hpp"
 #include "agent/evidence.hpp"
 #include "agent/failure.hpp"
 #include "agent/feeds.hpp"
 #include "agent/plan.hpp"
 #include "agent/record_check.hpp"
+#include "agent/runner.hpp"
 #include "agent/saved_model.hpp"
 #include "agent/script.hpp"
 #include "agent/stages.hpp"
@@ -46,13 +46,18 @@ void write_output(const Context& context, const char* name, std::string_view tex
   if (folder) static_cast<void>(write_file_atomically(*folder / name, text));
 }
 
+// A program that the kernel killed could not write why it failed.
+std::string with_memory(const std::string& own, const std::string& memory) {
+  return own.empty() || memory.empty() ? own + memory : own + "; " + memory;
+}
+
 std::string failure_reason(Context& context, const Plan& plan, int exit_code) {
   std::string own = read_failure_file(context);
   Evidence evidence = gather_evidence(context, exit_code);
   Diagnosis diagnosis = diagnose(evidence);
   context.diagnosis = diagnosis.text();
   if (!diagnosis.advice.empty()) context.say("Advice: " + diagnosis.advice + ".");
-  if (!plan.is_script_mode) return algorithm_failure(own, exit_code);
+  if (!plan.is_script_mode) return algorithm_failure(with_memory(own, evidence.memory), exit_code);
   // The toolkit ends with 1 for whatever the script ended with: contract.md G.8.
   if (!own.empty()) return algorithm_failure(own, 1);
   std::string kind = failure_kind(evidence.output, context.recipe.launcher.error_classes);
@@ -108,7 +113,7 @@ Result<int> conclude(Context& context, const Plan& plan, Result<ChildEnd> ended,
 }  // namespace
 
 Result<int> run_script(Context& context) {
-  Plan plan = TRY(make_plan(context));
+  Plan plan = TRY(context.runner->plan(context));
   if (!context.journal.has(protocol::EventKind::training)) {
     for (const std::string& notice : plan.notices) context.say("Note: " + notice + ".");
     context.say(fmt::format("Invoking script with the following command:\n\n{}\n",
@@ -122,7 +127,7 @@ Result<int> run_script(Context& context) {
   RecordPatrol patrol(context);
   ChildPlan child{"run", plan.command, plan.variables, deadline_of(context), feeds.failed()};
   if (context.checkpoints) context.checkpoints->start();
-  auto ended = run_child(context, child);
+  auto ended = context.runner->run(context, child);
   // Before they are told to end; what follows may still read the channels.
   auto lost_data = feed_error(context);
   if (!lost_data) TRY(outlive_feeds(context));

@@ -70,6 +70,14 @@ Result<int> list_environments(const EnvironmentOptions& options);
 Result<int> prepare_environment(const EnvironmentOptions& options, const std::string& image);
 Result<int> remove_environment(const EnvironmentOptions& options, const std::string& name);
 
+struct ImageOptions {
+  std::string docker;  // "unix:///var/run/docker.sock"
+  std::string docker_tls;
+  bool as_json = false;
+};
+// Whether an image keeps to SageMaker's contract. Exit status 1 when it does not.
+Result<int> check_image(const ImageOptions& options, const std::string& image);
+
 // Objects and bytes of each bucket of the embedded store in this data dir.
 Result<int> print_store_usage(const std::string& data_dir);
 // Reads all objects and says which are damaged. Exit status 1 when some are. The service may run.

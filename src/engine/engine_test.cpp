@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The contract, for the engines that need nothing installed.
+// The contract, for the engines of this folder.
 #include "base/process_tree.hpp"
 #include "engine/contract_suite.hpp"
+#include "engine/docker_for_tests.hpp"
 #include "engine/fake_engine.hpp"
 #include "engine/local_engine.hpp"
 
@@ -43,10 +44,19 @@ class LocalFixture : public EngineFixture {
   }
 };
 
+class DockerFixture : public LocalFixture {
+ public:
+  std::string missing() override { return docker::DaemonForTests::obstacle(); }
+  std::unique_ptr<Engine> make(const fs::path& folder) override {
+    return DockerEngine::make(docker_options(folder, make_agent(folder))).value();
+  }
+};
+
 }  // namespace
 
 TRAINYARD_ENGINE_CONTRACT(Fake, std::make_unique<FakeFixture>);
 TRAINYARD_ENGINE_CONTRACT(Local, std::make_unique<LocalFixture>);
+TRAINYARD_ENGINE_CONTRACT(Docker, std::make_unique<DockerFixture>);
 
 TEST(LocalEngineTest, a_gang_that_cannot_start_whole_leaves_nothing) {
   fs::path folder = fs::temp_directory_path() / ("trainyard-" + random_hex(8));

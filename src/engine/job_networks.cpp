@@ -53,6 +53,7 @@ Result<NetworkChoice> JobNetworks::choice() {
 
 Result<fs::path> JobNetworks::provide(const fs::path& attempt_folder, const fs::path& program,
                                       const Job& job) {
+  if (setting_ == "elsewhere") return fs::path();
   NetworkChoice chosen = TRY(choice());
   if (!chosen.is_own && job.hosts.size() > 1) {
     return fail(Code::invalid,

@@ -20,7 +20,8 @@ struct NetworkChoice {
 
 class JobNetworks {
  public:
-  // `setting`: auto, own, host. `isolation`: without walls there is no network of one's own.
+  // `setting`: auto, own, host; elsewhere: another engine gives the instances theirs. `isolation`:
+  // without walls there is no network of one's own.
   JobNetworks(std::string setting, std::string isolation)
       : setting_(std::move(setting)), isolation_(std::move(isolation)) {}
 

@@ -14,7 +14,7 @@ struct LocalEngineOptions {
   fs::path jobs_dir;
   fs::path program;                  // of this very trainyard
   protocol::HostSettings host;       // what every instance gets; job_dir, network_dir are filled in
-  std::string job_network = "host";  // auto, own, host: see JobNetworks
+  std::string job_network = "host";  // see JobNetworks
 };
 
 class LocalEngine : public Engine {

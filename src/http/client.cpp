@@ -120,6 +120,15 @@ void set(CURL* handle, CURLoption option, Value value) {
   curl_easy_setopt(handle, option, value);
 }
 
+void set_peer(CURL* handle, const Call& call) {
+  if (is_loopback(call.url) || !call.unix_socket.empty()) set(handle, CURLOPT_PROXY, "");
+  if (!call.unix_socket.empty()) set(handle, CURLOPT_UNIX_SOCKET_PATH, call.unix_socket.c_str());
+  if (!call.ca_file.empty()) set(handle, CURLOPT_CAINFO, call.ca_file.c_str());
+  if (call.certificate_file.empty()) return;
+  set(handle, CURLOPT_SSLCERT, call.certificate_file.c_str());
+  set(handle, CURLOPT_SSLKEY, call.key_file.c_str());
+}
+
 void set_method(CURL* handle, const Call& call) {
   uint64_t length = call.source != nullptr ? call.source->length().value_or(0) : call.body.size();
   bool has_body =
@@ -163,8 +172,7 @@ Result<Answer> Client::send(const Call& call, std::stop_token stop) {
   set(handle, CURLOPT_PATH_AS_IS, 1L);
   set(handle, CURLOPT_NOSIGNAL, 1L);
   set(handle, CURLOPT_PROTOCOLS_STR, "http,https");
-  if (is_loopback(call.url)) set(handle, CURLOPT_PROXY, "");
-  if (!call.ca_file.empty()) set(handle, CURLOPT_CAINFO, call.ca_file.c_str());
+  set_peer(handle, call);
   set(handle, CURLOPT_BUFFERSIZE, 512L << 10);
   set(handle, CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10);
   set(handle, CURLOPT_HTTPHEADER, fields.get());

@@ -28,6 +28,9 @@ struct Call {
   std::chrono::milliseconds stall_timeout{60'000};  // no byte in either direction for so long
   size_t max_body_bytes = 64 << 20;                 // of Answer::body
   std::string ca_file;                              // certificates to trust; empty: the system's
+  std::string certificate_file;                     // our own, for servers that ask; PEM
+  std::string key_file;                             // its key; PEM
+  std::string unix_socket;  // connects there, whatever host `url` names; empty: TCP
 };
 
 struct Answer {

@@ -220,6 +220,26 @@ void add_environments(CLI::App& app, const Defaults& defaults, Run& run) {
       [=, &run] { run = [=] { return status_of(cli::remove_environment(*options, *target)); }; });
 }
 
+void add_image(CLI::App& app, Run& run) {
+  auto options = std::make_shared<cli::ImageOptions>();
+  auto image = std::make_shared<std::string>();
+  options->docker = "unix:///var/run/docker.sock";
+  auto* command = app.add_subcommand("image", "Images of jobs that run in containers");
+  command->require_subcommand(1);
+  auto* check = command->add_subcommand(
+      "check", "Say whether an image keeps to SageMaker's contract for training images");
+  check->add_option("image", *image, "As a job names it; Docker has to have it")->required();
+  check->add_option("--docker", options->docker, "Where the daemon listens")
+      ->envname("DOCKER_HOST")
+      ->capture_default_str();
+  check->add_option("--docker-tls", options->docker_tls, "Folder of ca.pem, cert.pem, key.pem")
+      ->envname("DOCKER_CERT_PATH");
+  check->add_flag("--json", options->as_json, "As JSON");
+  check->footer("Exit status: 1 when it does not.");
+  check->callback(
+      [=, &run] { run = [=] { return status_of(cli::check_image(*options, *image)); }; });
+}
+
 void add_store(CLI::App& app, const Defaults& defaults, Run& run) {
   auto data_dir = std::make_shared<std::string>(defaults.data_dir);
   auto* command = app.add_subcommand("store", "Look after the embedded store of this machine");
@@ -248,6 +268,7 @@ void add_client_commands(CLI::App& app, const Defaults& defaults, Run& run) {
   add_job_commands(app, defaults, run);
   add_data_commands(app, defaults, run);
   add_environments(app, defaults, run);
+  add_image(app, run);
   add_store(app, defaults, run);
 }
 

@@ -6,6 +6,7 @@
 
 #include "agent/agent.hpp"
 #include "agent/feeds.hpp"
+#include "docker/forwarder.hpp"
 #include "fuse/fuse_front.hpp"
 #include "hydrate/daemon.hpp"
 #include "main/client_commands.hpp"
@@ -60,6 +61,7 @@ Result<> resolve(const Given& given, const std::vector<trainyard::Setting>& sett
   if (!file.empty()) {
     TRY(trainyard::apply_file(file, settings));
     options.remotes = TRY(trainyard::read_remotes(file));
+    options.engine_rules = TRY(trainyard::read_engine_rules(file));
   }
   TRY(trainyard::apply_environment(settings));
   for (const trainyard::Setting& setting : settings) {
@@ -75,7 +77,8 @@ int run_serve(trainyard::ServeOptions options, const Given& given, const std::st
   auto resolved = resolve(given, settings, file, options);
   if (!resolved) return status_of(resolved);
   if (!is_printing) return status_of(trainyard::serve(options));
-  fmt::print("{}{}", trainyard::to_toml(settings), trainyard::remotes_example());
+  fmt::print("{}{}\n{}", trainyard::to_toml(settings), trainyard::remotes_example(),
+             trainyard::engine_rules_example());
   return 0;
 }
 
@@ -140,6 +143,11 @@ void add_internal(CLI::App& app, Run& run) {
       return 0;
     };
   });
+  auto* forward = app.add_subcommand("forward", "Let a job's containers reach the service");
+  forward->add_option("file", *file)->required();
+  forward->group("");
+  forward->callback(
+      [file, &run] { run = [file] { return status_of(trainyard::docker::forward(*file)); }; });
   auto* supervise = app.add_subcommand("supervise", "Run a job's processes");
   supervise->add_option("file", *file)->required();
   supervise->group("");

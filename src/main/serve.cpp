@@ -14,7 +14,6 @@
 #include "base/random.hpp"
 #include "base/text.hpp"
 #include "cli/service.hpp"
-#include "engine/local_engine.hpp"
 #include "http/server.hpp"
 #include "main/instance_types.hpp"
 #include "sandbox/sandbox.hpp"
@@ -107,16 +106,6 @@ void warn_about_isolation(const std::string& isolation) {
   }
 }
 
-void warn_about_network(engine::LocalEngine& engine) {
-  auto chosen = engine.network_choice();
-  if (!chosen) {
-    log::warn("jobs will fail: they are to have a network of their own",
-              {{"why", chosen.error().message}});
-  } else if (!chosen->why_not.empty()) {
-    log::warn("JOBS SHARE THIS MACHINE'S NETWORK, its loopback too", {{"why", chosen->why_not}});
-  }
-}
-
 // Whether a remote bucket has something under the prefix; nullopt: the bucket is no remote one.
 std::optional<Result<bool>> probe_remote(const std::vector<RemoteS3>& remotes,
                                          const S3Uri& prefix) {
@@ -187,7 +176,7 @@ Result<> serve(const ServeOptions& options) {
   auto jobs = TRY(jobs::JobStore::open(data_dir / "server.db", clock));
   auto logs = TRY(logs::LogStore::open(data_dir / "logs.db", clock));
   auto metrics = TRY(metrics::MetricStore::open(data_dir / "metrics.db", clock));
-  engine::LocalEngine engine(engine_options(options, data_dir));
+  auto engine = TRY(make_engines(options, data_dir, engine_options(options, data_dir)));
 
   // The scheduler needs the port, and requests need the scheduler: those that come before it is
   // there wait for nothing, for its first look sees all jobs.
@@ -210,14 +199,13 @@ Result<> serve(const ServeOptions& options) {
   scheduling.server.endpoint = endpoint;
   scheduling.server.region = account.region;
   scheduling.server.remotes = options.remotes;
-  scheduler::Scheduler scheduler(scheduling, *jobs, engine, clock);
+  scheduler::Scheduler scheduler(scheduling, *jobs, *engine, clock);
   TRY(scheduler.recover());
   scheduler.start();
   awake = &scheduler;
 
   TRY(write_ready_file(data_dir / cli::access_file_name(), endpoint, account));
   warn_about_isolation(options.isolation);
-  warn_about_network(engine);
   print_how_to_use(endpoint, account);
   if (!options.ready_file.empty()) {
     TRY(write_ready_file(options.ready_file, endpoint, account));

@@ -6,6 +6,7 @@
 
 #include "base/file.hpp"
 #include "base/result.hpp"
+#include "main/engines.hpp"
 #include "model/remote_s3.hpp"
 
 namespace trainyard {
@@ -34,6 +35,11 @@ struct ServeOptions {
   std::string uv;                 // empty: looked up
   bool allow_plain_http = false;  // on an address that others reach
   std::vector<RemoteS3> remotes;  // buckets that live elsewhere
+  std::string docker = "auto";    // "auto", "off", or where the daemon listens
+  std::string docker_tls;         // folder of ca.pem, cert.pem, key.pem
+  std::string docker_gpus;        // of each container: "", "all", "0,1"
+  int64_t docker_shm_mib = 0;     // 0: the daemon's own
+  std::vector<EngineRule> engine_rules;
 };
 
 // Serves until SIGTERM or SIGINT. Makes the data dir's access key at the first start.

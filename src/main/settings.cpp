@@ -125,6 +125,15 @@ std::vector<Setting> settings_of(ServeOptions& options) {
       text_setting("environments-dir", options.environments_dir,
                    "Where environments are built; default <data-dir>/environments"),
       text_setting("uv", options.uv, "The uv program; looked up when not given"),
+      text_setting("docker", options.docker,
+                   "auto: Docker's socket where there is one; off; or unix:///path or "
+                   "tcp://host:port of a daemon on this machine"),
+      text_setting("docker-tls", options.docker_tls,
+                   "Folder with ca.pem, cert.pem and key.pem for tcp://"),
+      number_setting<int64_t>("docker-shm-mib", options.docker_shm_mib, 0, int64_t{1} << 30,
+                              "/dev/shm of each container; 0: Docker's own, 64 MiB"),
+      text_setting("docker-gpus", options.docker_gpus,
+                   "GPUs of each container: all, or numbers such as 0,1; none when not given"),
       flag_setting("allow-plain-http", options.allow_plain_http,
                    "Listen without TLS on an address that others reach"),
   };
@@ -142,7 +151,7 @@ Result<> apply_file(const fs::path& file, const std::vector<Setting>& settings) 
   }
   for (const auto& [key, node] : root) {
     std::string name(key.str());
-    if (name == "s3") continue;  // tables: remotes.cpp
+    if (name == "s3" || name == "engine") continue;  // tables: remotes.cpp, engine_rules.cpp
     auto found = std::find_if(settings.begin(), settings.end(),
                               [&](const Setting& setting) { return setting.name == name; });
     if (found == settings.end()) {

@@ -48,6 +48,12 @@ json::object to_json(const ServerAccess& server) {
           {"remotes", std::move(remotes)}};
 }
 
+json::object to_json(const ContainerSettings& container) {
+  return {{"docker", container.docker},       {"tls_dir", container.tls_dir},
+          {"service", container.service},     {"network", container.network},
+          {"shm_bytes", container.shm_bytes}, {"gpus", container.gpus}};
+}
+
 json::object to_json(const HostSettings& host) {
   return {{"job_dir", host.job_dir},
           {"network_dir", host.network_dir},
@@ -59,6 +65,7 @@ json::object to_json(const HostSettings& host) {
           {"record_policy", name(host.record_policy)},
           {"isolation", host.isolation},
           {"memory_limit_bytes", host.memory_limit_bytes},
+          {"container", to_json(host.container)},
           {"cpu_limit", host.cpu_limit},
           {"stop_grace_seconds", host.stop_grace_seconds}};
 }
@@ -166,6 +173,18 @@ Result<ServerAccess> parse_server(const json::object& document) {
   return server;
 }
 
+ContainerSettings parse_container(const json::object& document) {
+  auto text = [&](std::string_view key) { return json::find_string(document, key).value_or(""); };
+  ContainerSettings container;
+  container.docker = text("docker");
+  container.tls_dir = text("tls_dir");
+  container.service = text("service");
+  container.network = text("network");
+  container.shm_bytes = json::find_integer(document, "shm_bytes").value_or(0);
+  container.gpus = text("gpus");
+  return container;
+}
+
 Result<HostSettings> parse_host(const json::object& document) {
   HostSettings host;
   host.job_dir = TRY(json::get_string(document, "job_dir"));
@@ -183,6 +202,9 @@ Result<HostSettings> parse_host(const json::object& document) {
   host.stop_grace_seconds = TRY(json::get_integer(document, "stop_grace_seconds"));
   if (const json::value* cpus = json::find(document, "cpu_limit"); cpus && cpus->is_number()) {
     host.cpu_limit = cpus->to_number<double>();
+  }
+  if (const json::object* container = json::find_object(document, "container")) {
+    host.container = parse_container(*container);
   }
   return host;
 }
@@ -253,6 +275,7 @@ json::object to_json(const Assignment& assignment) {
                         {"is_output_compressed", assignment.is_output_compressed},
                         {"max_runtime_seconds", assignment.max_runtime_seconds},
                         {"is_network_isolated", assignment.is_network_isolated},
+                        {"engine", assignment.engine},
                         {"notices", json::to_array(assignment.notices)},
                         {"created_ms", assignment.created_ms},
                         {"is_sharded_by_bytes", assignment.is_sharded_by_bytes},
@@ -329,6 +352,7 @@ Result<Assignment> parse_assignment(const json::object& document) {
   assignment.instance_groups = TRY(parse_groups(document));
   assignment.resources = parse_resources(document);
   assignment.gpus = parse_gpus(document);
+  assignment.engine = json::find_string(document, "engine").value_or("");
   assignment.notices = json::find_texts(document, "notices").value_or(std::vector<std::string>());
   assignment.created_ms = TRY(json::get_integer(document, "created_ms"));
   assignment.record_policy =

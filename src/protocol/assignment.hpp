@@ -35,6 +35,17 @@ enum class RecordPolicy { report, fail, skip_object, ignore };
 std::string_view name(RecordPolicy policy);  // "report", "fail", "skip-object", "ignore"
 std::optional<RecordPolicy> parse_record_policy(std::string_view name);
 
+// How a job runs in containers of a Docker daemon on the agent's host. The engine fills it in.
+struct ContainerSettings {
+  std::string docker;     // where the daemon listens: "unix:///var/run/docker.sock"; empty: no
+                          // containers, the job runs behind walls
+  std::string tls_dir;    // ca.pem, cert.pem and key.pem for tcp://; else empty
+  std::string service;    // whose containers, networks and volumes they are: a label
+  std::string network;    // of this job and attempt; the engine made it
+  int64_t shm_bytes = 0;  // of /dev/shm; 0: the daemon's own
+  std::string gpus;       // "" none, "all", "0,1"
+};
+
 // Where the host keeps things, and how jobs are walled off. Engines fill it in.
 struct HostSettings {
   std::string job_dir;            // this instance's own folder, made by the engine
@@ -49,6 +60,7 @@ struct HostSettings {
   int64_t memory_limit_bytes = 0;                     // 0: none
   double cpu_limit = 0;                               // cores; 0: none
   int64_t stop_grace_seconds = 120;  // between SIGTERM and SIGKILL (contract.md J.3)
+  ContainerSettings container;
 };
 
 struct CheckpointTarget {
@@ -88,6 +100,7 @@ struct Assignment {
   bool is_network_isolated = false;
   std::optional<RecordPolicy> record_policy;  // nullopt: the host's
   bool is_sharded_by_bytes = false;  // tag trainyard:sharding: ShardedByS3Key deals out bytes
+  std::string engine;  // tag trainyard:engine: which engine runs it; empty: by the rules
   std::vector<std::string> notices;  // sentences for the job's log: what has no effect here
   int64_t created_ms = 0;            // creation of the job; names the log stream
   ServerAccess server;

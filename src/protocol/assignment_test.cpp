@@ -36,6 +36,8 @@ Assignment full() {
   a.host_settings.network_dir = "/jobs/a/1/network";
   a.host_settings.cpu_limit = 1.5;
   a.host_settings.record_policy = RecordPolicy::skip_object;
+  a.host_settings.container = {"unix:///s", "/tls", "id", "net", 1 << 30, "all"};
+  a.engine = "docker";
   a.record_policy = RecordPolicy::fail;
   return a;
 }
@@ -50,6 +52,8 @@ TEST(Assignment, survives_the_way_through_json) {
   EXPECT_EQ(back->hyperparameters, full().hyperparameters);
   EXPECT_EQ(back->channels[0].shuffle_seed, 7);
   EXPECT_EQ(back->host_settings.cpu_limit, 1.5);
+  EXPECT_EQ(back->host_settings.container.network, "net");
+  EXPECT_EQ(back->engine, "docker");
 }
 
 TEST(Assignment, a_host_has_the_type_of_its_group) {
@@ -78,6 +82,7 @@ TEST(Assignment, a_missing_member_is_named) {
     if (member.key() == "checkpoint" || member.key() == "notices") continue;
     if (member.key() == "instance_groups" || member.key() == "record_policy") continue;
     if (member.key() == "is_sharded_by_bytes" || member.key() == "resources") continue;
+    if (member.key() == "is_sharded_by_bytes" || member.key() == "engine") continue;
     json::object document = whole;
     document.erase(member.key());
     auto parsed = parse_assignment(document);

@@ -10,6 +10,7 @@ namespace {
 constexpr std::string_view kPrefix = "trainyard:";
 constexpr std::string_view kRecords = "trainyard:records";
 constexpr std::string_view kSharding = "trainyard:sharding";
+constexpr std::string_view kEngine = "trainyard:engine";
 
 std::map<std::string, std::string> own_tags(const json::object& request) {
   std::map<std::string, std::string> own;
@@ -28,11 +29,12 @@ std::optional<aws::Fault> check_job_tags(const json::object& request) {
   for (const auto& [key, value] : own_tags(request)) {
     if (key == kRecords && protocol::parse_record_policy(value)) continue;
     if (key == kSharding && value == "bytes") continue;
+    if (key == kEngine && (value == "local" || value == "docker" || value == "slurm")) continue;
     return aws::Fault{
         "ValidationException",
         fmt::format("Tag '{}' = '{}' means nothing to Trainyard; there are {} = report, fail, "
-                    "skip-object or ignore, and {} = bytes",
-                    key, value, kRecords, kSharding)};
+                    "skip-object or ignore, {} = bytes, and {} = local, docker or slurm",
+                    key, value, kRecords, kSharding, kEngine)};
   }
   return std::nullopt;
 }
@@ -42,6 +44,7 @@ void apply_job_tags(const json::object& request, protocol::Assignment& assignmen
   if (auto tag = own.find(std::string(kRecords)); tag != own.end()) {
     assignment.record_policy = protocol::parse_record_policy(tag->second);
   }
+  if (auto tag = own.find(std::string(kEngine)); tag != own.end()) assignment.engine = tag->second;
   assignment.is_sharded_by_bytes = own.count(std::string(kSharding)) != 0;
 }
 
