@@ -54,7 +54,8 @@ Result<std::unique_ptr<DaemonForTests>> DaemonForTests::start() {
   std::string command = fmt::format(
       "exec unshare --net sh -c 'ip link set lo up && exec dockerd --data-root {0}/data "
       "--exec-root {0}/exec --pidfile "
-      "{0}/pid --host unix://{0}/docker.sock --bridge none --userland-proxy=false'",
+      "{0}/pid --host unix://{0}/docker.sock --bridge none --storage-driver vfs "
+      "--userland-proxy=false'",
       folder.string());
   daemon->process_ = TRY(start_detached({"/bin/sh", "-c", command}, folder / "log"));
   for (int waited = 0; waited < kPatienceMs; waited += kPollMs) {

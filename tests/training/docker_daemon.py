@@ -54,6 +54,8 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Daemon:
+    """Keeps whole copies of file systems: overlays of overlays do not work on every host of tests."""
+
     def __init__(self, folder: pathlib.Path, *arguments):
         self.folder, self.arguments = folder, arguments
         self.socket = folder / "docker.sock"
@@ -65,6 +67,7 @@ class Daemon:
         self.process = subprocess.Popen(
             ["dockerd", "--data-root", self.folder / "data", "--exec-root", self.folder / "exec", "--pidfile",
              self.folder / "pid", "--host", self.url, "--bridge", "none", "--userland-proxy=false",
+             "--storage-driver", "vfs",
              *self.arguments], stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + 60
         while True:
@@ -183,6 +186,7 @@ def toolkit_root(archive, environment: pathlib.Path):
     """Python of this host, with SageMaker's training toolkit as PyPI has it; `train` is its own."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     packages = environment / f"lib/{version}/site-packages"
+    unused = re.compile(r"__pycache__|/tests/|dist-packages/(sklearn|PIL|pillow|h5py)")
     python = pathlib.Path(f"/usr/bin/{version}")
     binaries = [python, pathlib.Path("/bin/bash"),
                 *packages.rglob("*.so*"), *pathlib.Path(f"/usr/lib/{version}/lib-dynload").glob("*.so")]
@@ -204,6 +208,6 @@ def toolkit_root(archive, environment: pathlib.Path):
         tar.add(f"/usr/lib/{version}", f"usr/lib/{version}",
                 filter=lambda entry: None if "/test/" in entry.name or "__pycache__" in entry.name else entry)
         tar.add(packages, f"usr/local/lib/{version}/dist-packages",
-                filter=lambda entry: None if "__pycache__" in entry.name or "/tests/" in entry.name else entry)
+                filter=lambda entry: None if unused.search(entry.name) else entry)
         script = (environment / "bin/train").read_text().split("\n", 1)[1]
         add(tar, "usr/local/bin/train", f"#!/usr/bin/{version}\n{script}".encode())

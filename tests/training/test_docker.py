@@ -237,25 +237,24 @@ def test_an_image_is_pulled_with_the_password_that_docker_login_left(daemon, tmp
         registry.close()
 
 
-def test_the_daemons_end_fails_its_jobs_and_leaves_nothing(daemon, tmp_path):
-    service = Service(tmp_path, "--docker", daemon.url, *PLAIN_ARGUMENTS)
+def test_the_daemons_end_fails_its_jobs_and_leaves_nothing(daemon, own_service):
+    service = own_service("--docker", daemon.url, *PLAIN_ARGUMENTS)
     jobs = Jobs(service, "busy:1")
     name = start(jobs, "echo ready; sleep 1000")
     jobs.wait_for_line(name, "ready")
     daemon.stop()
     daemon.start()
     assert jobs.wait(name)["TrainingJobStatus"] == "Failed"
-    assert service.close() == 0
 
 
-def test_a_lost_data_dir_and_a_kill_leave_orphans_that_go(daemon, tmp_path):
-    service = Service(tmp_path, "--docker", daemon.url, *PLAIN_ARGUMENTS)
+def test_a_lost_data_dir_and_a_kill_leave_orphans_that_go(daemon, own_service):
+    service = own_service("--docker", daemon.url, *PLAIN_ARGUMENTS)
     jobs = Jobs(service, "busy:1")
     name = start(jobs, "echo ready; sleep 1000")
     jobs.wait_for_line(name, "ready")
     service.kill()
     os.kill(agent_of(service, name), signal.SIGKILL)
-    subprocess.run(["rm", "-rf", tmp_path / "data/containers" / name], check=True)
+    subprocess.run(["rm", "-rf", service.folder / "data/containers" / name], check=True)
     assert daemon.containers(name)
     service.start()
     deadline = time.monotonic() + 30
@@ -264,7 +263,6 @@ def test_a_lost_data_dir_and_a_kill_leave_orphans_that_go(daemon, tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert len(daemon.containers(name)) == 1  # of the agent that was started anew
-    assert service.close() == 0
 
 
 def test_image_check_says_what_is_wrong(daemon):
@@ -281,14 +279,13 @@ def test_image_check_says_what_is_wrong(daemon):
     assert check("none:1")[0] == 1
 
 
-def test_memory_is_limited_and_its_end_is_told(daemon, tmp_path):
-    service = Service(tmp_path, "--docker", daemon.url, "--job-memory-mib", "64", "--job-cpus", "1",
+def test_memory_is_limited_and_its_end_is_told(daemon, own_service):
+    service = own_service("--docker", daemon.url, "--job-memory-mib", "64", "--job-cpus", "1",
                       *PLAIN_ARGUMENTS)
     jobs = Jobs(service, "busy:1")
     _, done = run(jobs, "head -c 300m /dev/zero | tail -c 200m > /dev/null; yes | tail -c 500m")
     assert done["FailureReason"].startswith("AlgorithmError: ")
     assert "killed for memory: the job's limit is 64.0 MiB" in done["FailureReason"], done["FailureReason"]
-    assert service.close() == 0
 
 
 def test_a_stop_reaches_the_script_under_its_shells(jobs):
@@ -303,14 +300,13 @@ def test_a_stop_reaches_the_script_under_its_shells(jobs):
     assert jobs.archive(name) == {"m": b"saving\n"}
 
 
-def test_one_that_hangs_on_stop_is_killed_after_the_grace(daemon, tmp_path):
-    service = Service(tmp_path, "--docker", daemon.url, "--stop-grace-seconds", "1", *PLAIN_ARGUMENTS)
+def test_one_that_hangs_on_stop_is_killed_after_the_grace(daemon, own_service):
+    service = own_service("--docker", daemon.url, "--stop-grace-seconds", "1", *PLAIN_ARGUMENTS)
     jobs = Jobs(service, "busy:1")
     name = start(jobs, "trap '' TERM; echo ready; while true; do sleep 1; done")
     jobs.wait_for_line(name, "ready")
     jobs.sagemaker.stop_training_job(TrainingJobName=name)
     assert jobs.wait(name)["TrainingJobStatus"] == "Stopped"
-    assert service.close() == 0
 
 
 def test_a_job_that_takes_too_long_is_stopped(jobs):
@@ -329,8 +325,8 @@ def test_no_line_is_lost_or_doubled_when_agents_die(docker_service, jobs):
         f"line {number}" for number in range(1, 3001)]
 
 
-def test_a_restart_of_the_server_leaves_the_script_alone(daemon, tmp_path):
-    service = Service(tmp_path, "--docker", daemon.url, *PLAIN_ARGUMENTS)
+def test_a_restart_of_the_server_leaves_the_script_alone(daemon, own_service):
+    service = own_service("--docker", daemon.url, *PLAIN_ARGUMENTS)
     jobs = Jobs(service, "busy:1")
     name = start(jobs, "echo ready; sleep 3; echo end")
     jobs.wait_for_line(name, "ready")
@@ -340,7 +336,6 @@ def test_a_restart_of_the_server_leaves_the_script_alone(daemon, tmp_path):
     jobs = Jobs(service, "busy:1")
     assert daemon.containers(name)[0]["State"]["StartedAt"] == begun
     assert jobs.wait(name)["TrainingJobStatus"] == "Completed"
-    assert service.close() == 0
 
 
 def test_an_instance_that_is_taken_away_ends_the_job(daemon, jobs):
