@@ -166,7 +166,10 @@ def busybox_root(archive):
     tools = ("sh", "sleep", "cat", "echo", "id", "ls", "hostname", "seq", "wget", "nslookup", "ip", "nc", "dd",
              "env", "mkdir", "kill", "df", "touch", "head", "tail", "sed", "date", "usleep", "yes", "timeout", "grep", "tr")
     with tarfile.open(archive, "w") as tar:
+        add(tar, ".", folder=True)
         add(tar, "tmp", folder=True, mode=0o1777)
+        for folder in ("bin", "opt", "opt/ml", "opt/ml/code"):  # left out they are root's alone
+            add(tar, folder, folder=True)
         add(tar, "bin/busybox", pathlib.Path(shutil.which("busybox")).read_bytes())
         for tool in tools:
             add(tar, f"bin/{tool}", link="busybox")
@@ -193,6 +196,7 @@ def toolkit_root(archive, environment: pathlib.Path):
     listed = subprocess.run(["ldd", *map(str, binaries)], capture_output=True, text=True).stdout
     libraries = sorted(set(re.findall(r"(?:=> |^\s+)(/(?:usr/)?lib\S+\.so\S*)", listed, re.M)))
     with tarfile.open(archive, "w") as tar:
+        add(tar, ".", folder=True)
         add(tar, "tmp", folder=True, mode=0o1777)
         add(tar, "root", folder=True, mode=0o700)
         add(tar, "etc/passwd", b"root:x:0:0:root:/root:/bin/bash\n", mode=0o644)

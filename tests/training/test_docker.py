@@ -168,7 +168,7 @@ def test_channels_are_writable_and_the_store_is_not_harmed(jobs, image):
         Environment={"D": "/opt/ml/input/data"}, InputDataConfig=[
             channel("file", f"s3://{jobs.bucket}/data/"), channel("fast", f"s3://{jobs.bucket}/data/", "FastFile")])
     lines = jobs.lines(name)
-    assert done["TrainingJobStatus"] == "Completed", (done, lines)
+    assert done["TrainingJobStatus"] == "Completed", "\n".join(lines)
     assert lines.count("original") == 2 and "fast is read-only" in lines and "b" in lines
     assert ("changed" in lines) == (image == "busy:1")  # files are root's, as on AWS
     assert jobs.archive(name) == {"m": b"model\n"}
