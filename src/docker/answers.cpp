@@ -48,8 +48,8 @@ Result<Version> choose_version(const json::object& answer) {
   return version;
 }
 
-HostInfo parse_info(const json::object& answer) {
-  HostInfo info;
+HostFacts parse_info(const json::object& answer) {
+  HostFacts info;
   info.name = text_of(answer, "Name");
   auto options = json::find_texts(answer, "SecurityOptions");
   for (const std::string& option : options.value_or(std::vector<std::string>())) {

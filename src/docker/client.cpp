@@ -136,7 +136,7 @@ Result<Client> Client::connect(const Host& host) {
   return client;
 }
 
-Result<HostInfo> Client::info() {
+Result<HostFacts> Client::info() {
   return parse_info(TRY(get("/info")));
 }
 

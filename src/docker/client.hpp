@@ -59,7 +59,7 @@ struct Network {
   std::string subnet;   // "172.18.0.0/16"
 };
 
-struct HostInfo {
+struct HostFacts {
   std::string name;          // of the machine that the daemon runs on
   bool is_rootless = false;  // its root is an ordinary user: the daemon's
 };
@@ -72,7 +72,7 @@ class Client {
   static Result<Client> connect(const Host& host);
 
   const Version& version() const { return version_; }
-  Result<HostInfo> info();
+  Result<HostFacts> info();
 
   Result<Image> inspect_image(const std::string& image);
   // `auth`: registry_auth.hpp. `on_progress` gets PullProgress::text() now and then.
@@ -123,7 +123,7 @@ class Client {
 
 // Parts of the answers; pure.
 Result<Version> choose_version(const json::object& answer);
-HostInfo parse_info(const json::object& answer);
+HostFacts parse_info(const json::object& answer);
 Image parse_image(const json::object& answer);
 Container parse_container(const json::object& answer);
 Network parse_network(const json::object& answer);

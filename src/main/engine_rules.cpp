@@ -58,8 +58,8 @@ Result<std::vector<EngineRule>> read_engine_rules(const fs::path& file) {
 }
 
 std::string engine_rules_example() {
-  return R"(# Which engine runs a job: the first rule that fits; a job's tag trainyard:engine wins. Without one:
-# local for images of managed environments, docker for others where Docker is there.
+  return R"(# Which engine runs a job: the first rule that fits; a job's tag trainyard:engine wins.
+# Without one: local for images of managed environments, docker for others where there is Docker.
 # [[engine.rules]]
 # instance_type = "ml.p3.*"                 # pattern; left out: any
 # image = "*/my-team/*"
