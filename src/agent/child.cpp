@@ -164,6 +164,7 @@ Result<> start(const Context& context, const ChildPlan& plan) {
   fs::path code = context.ml / "code";
   if (context.isolation == sandbox::Isolation::sandbox) {
     auto walls = TRY(make_walls(context));
+    walls.read_only.insert(walls.read_only.end(), plan.shown.begin(), plan.shown.end());
     if (auto safe = sandbox::check_mount_points(walls); !safe) {
       return algorithm_error(safe.error().message + " by the job's set-up code");
     }

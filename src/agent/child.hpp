@@ -23,6 +23,7 @@ struct ChildPlan {
   protocol::StringPairs variables;  // the whole environment
   std::optional<Time> deadline;     // SIGTERM then
   std::stop_token abort = {};       // SIGKILL then: it cannot go on
+  std::vector<fs::path> shown{};    // files that the command reads, beside what every job sees
 };
 
 // Starts it unless one of that name was started already, and waits. On a stop or at the deadline

@@ -40,8 +40,9 @@ Result<> make_environment(Context& context) {
   auto made = builder.ensure(context.recipe, on_progress, context.stop);
   if (!made && made.error().code == Code::cancelled) return Failure(made.error());
   if (!made) {
-    return client_error(fmt::format("The environment {} could not be built: {}",
-                                    context.recipe.name, made.error().message));
+    return client_error(fmt::format(
+        "The environment {} {}: {}", context.recipe.name,
+        context.recipe.existing ? "cannot be used" : "could not be built", made.error().message));
   }
   context.environment = std::move(*made);
   context.layer = context.folder / "layer";

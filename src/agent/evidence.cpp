@@ -9,6 +9,7 @@
 #include "agent/channel_folder.hpp"
 #include "agent/runner.hpp"
 #include "base/text.hpp"
+#include "launch/rank_tags.hpp"
 #include "transfer/channel_plan.hpp"
 #include "transfer/tfrecord.hpp"
 
@@ -99,7 +100,7 @@ std::string find_broken_record(const Context& context, std::string_view output) 
 Evidence gather_evidence(const Context& context, int exit_code) {
   Evidence evidence;
   evidence.exit_code = exit_code;
-  evidence.output = output_tail(context);
+  evidence.output = launch::without_tags(output_tail(context));
   evidence.memory = context.runner->memory_evidence(context);
   evidence.free_bytes = free_bytes(context);
   for (const Channel& channel : context.assignment.channels) {

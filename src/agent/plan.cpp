@@ -4,8 +4,11 @@
 #include <algorithm>
 
 #include "agent/child.hpp"
+#include "agent/mpi.hpp"
 #include "agent/script.hpp"
+#include "base/subprocess.hpp"
 #include "base/text.hpp"
+#include "launch/wire.hpp"
 
 namespace trainyard::agent {
 
@@ -55,7 +58,74 @@ int gpu_count(const protocol::Assignment& assignment) {
   return assignment.gpus ? static_cast<int>(assignment.gpus->size()) : 0;
 }
 
-Result<> choose_command(const Context& context, const Script& script, Plan& plan) {
+// What only the members of this job know. The job's credentials are its own, and end with it.
+std::string gang_secret(const protocol::Assignment& assignment) {
+  const protocol::ServerAccess& server = assignment.server;
+  return launch::signature(
+      server.secret_key + server.session_token,
+      fmt::format("mpi {} {} {}", assignment.job_arn, assignment.created_ms, assignment.attempt));
+}
+
+constexpr uint16_t kParameterServerPort = 2222;  // of the leader's script: contract.md H
+// Ours, where the toolkit has ssh's: no program uses it, and below the ports that the kernel picks.
+constexpr uint16_t kMpiPort = 7022;
+
+launch::Arrangement arrangement_of(const Context& context, const Cluster& cluster,
+                                   launch::Kind kind) {
+  launch::Arrangement arrangement;
+  arrangement.kind = kind;
+  arrangement.host = context.assignment.host;
+  arrangement.hosts = cluster.distribution_hosts;
+  arrangement.port = kind == launch::Kind::parameter_server ? kParameterServerPort : kMpiPort;
+  return arrangement;
+}
+
+// As the TensorFlow images start it: on the CPU, for the cluster that TF_CONFIG describes.
+constexpr const char* kParameterServer = R"(
+import json, os, sys
+import tensorflow as tf
+cluster = tf.train.ClusterSpec(json.loads(os.environ["TF_CONFIG"])["cluster"])
+tf.distribute.Server(cluster, job_name="ps", task_index=int(sys.argv[1]),
+                     config=tf.compat.v1.ConfigProto(device_count={"GPU": 0})).join()
+)";
+
+void add_parameter_server(const Context& context, const Cluster& cluster, const std::string& python,
+                          Plan& plan) {
+  const auto& hosts = cluster.distribution_hosts;
+  auto index = std::find(hosts.begin(), hosts.end(), context.assignment.host) - hosts.begin();
+  auto arrangement = arrangement_of(context, cluster, launch::Kind::parameter_server);
+  arrangement.command = plan.command;
+  arrangement.server = {python, "-c", kParameterServer, std::to_string(index)};
+  plan.arrangement = std::move(arrangement);
+}
+
+Result<> put_under_mpirun(const Context& context, const Script& script, const Cluster& cluster,
+                          const std::string& python, const std::vector<std::string>& exported,
+                          Plan& plan) {
+  bool is_there =
+      find_program("mpirun") || find_program((context.environment.folder / "bin/mpirun").string());
+  if (!is_there) {
+    return algorithm_error(
+        "sagemaker_mpi_enabled: there is no mpirun on this host: apt-get install openmpi-bin, or "
+        "use an environment that has one, exit code: 1");
+  }
+  const auto& hosts = cluster.distribution_hosts;
+  bool is_leader = context.assignment.host == cluster.master;
+  auto arrangement = arrangement_of(
+      context, cluster, is_leader ? launch::Kind::mpi_leader : launch::Kind::mpi_worker);
+  MpiOptions options = mpi_options(script.framework_parameters, hosts.size());
+  plan.command = is_leader ? mpirun_command(options, hosts, exported,
+                                            rank_command(std::move(plan.command), python))
+                           : std::vector<std::string>{"wait", "for", "mpirun"};
+  if (is_leader) arrangement.command = plan.command;
+  arrangement.processes_per_host = options.processes_per_host;
+  arrangement.secret = gang_secret(context.assignment);
+  plan.arrangement = std::move(arrangement);
+  return {};
+}
+
+Result<> choose_command(const Context& context, const Script& script,
+                        const std::vector<std::string>& exported, Plan& plan) {
   const environments::Launcher& launcher = context.recipe.launcher;
   std::error_code error;
   fs::path code = context.ml / "code";
@@ -70,9 +140,9 @@ Result<> choose_command(const Context& context, const Script& script, Plan& plan
   if (!cluster.is_distributed) return {};
   auto is_asked = [&](const char* name) { return is_enabled(script.framework_parameters, name); };
   if (is_asked("sagemaker_mpi_enabled")) {
-    plan.notices.push_back(
-        "sagemaker_mpi_enabled has no effect here: the script is started once, without mpirun");
-  } else if (is_asked("sagemaker_torch_distributed_enabled") && launcher.has("torchrun")) {
+    return put_under_mpirun(context, script, cluster, python, exported, plan);
+  }
+  if (is_asked("sagemaker_torch_distributed_enabled") && launcher.has("torchrun")) {
     if (kind == ProgramKind::python_package) {
       return algorithm_error(
           "Python packages are not supported for torch_distributed. Please use a python script as "
@@ -85,9 +155,7 @@ Result<> choose_command(const Context& context, const Script& script, Plan& plan
                                     gpu_count(context.assignment));
   } else if (is_asked("sagemaker_parameter_server_enabled") && launcher.has("tf_config") &&
              context.assignment.hosts.size() > 1) {
-    plan.notices.push_back(
-        "sagemaker_parameter_server_enabled: TF_CONFIG is set, but no parameter servers are "
-        "started; the script has to start them");
+    add_parameter_server(context, cluster, python, plan);
   }
   return {};
 }
@@ -116,8 +184,13 @@ Result<Plan> make_plan(const Context& context) {
   add_code_folder(plan.variables, context.shown_ml + "/code");
   ScriptHost host{context.shown_ml, cpu_count(), gpu_count(assignment)};
   auto set_by_toolkit = script_variables(assignment, script, launcher, host);
-  for (const auto& [name, value] : set_by_toolkit) set_variable(plan.variables, name, value);
-  TRY(choose_command(context, script, plan));
+  std::vector<std::string> names;
+  for (const auto& [name, value] : set_by_toolkit) {
+    set_variable(plan.variables, name, value);
+    if (name.starts_with("SM_")) names.push_back(name);
+  }
+  names.emplace_back("PYTHONPATH");
+  TRY(choose_command(context, script, names, plan));
   TRY(check_for_the_kernel(plan));
   return plan;
 }

@@ -2,10 +2,12 @@
 // What an instance runs: the container's own entry point, or script mode's program.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/context.hpp"
+#include "launch/arrangement.hpp"
 
 namespace trainyard::agent {
 
@@ -13,6 +15,8 @@ struct Plan {
   std::vector<std::string> command;
   protocol::StringPairs variables;  // the whole environment, each name once
   bool is_script_mode = true;
+  // How the command is run where that takes more than starting it: launch/.
+  std::optional<launch::Arrangement> arrangement{};
   std::vector<std::string> notices;  // for the job's log: what has no effect here
 };
 

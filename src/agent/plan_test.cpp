@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "base/subprocess.hpp"
+
 namespace trainyard::agent {
 
 namespace {
@@ -93,12 +95,50 @@ TEST_F(PlanTest, torchrun_where_the_framework_has_it) {
   EXPECT_TRUE(command().starts_with("AlgorithmError: Unsupported entry point type")) << command();
 }
 
-TEST_F(PlanTest, mpi_is_left_out_with_a_notice) {
-  assignment_.hyperparameters.emplace_back("sagemaker_mpi_enabled", "true");
+TEST_F(PlanTest, mpirun_on_the_leader_and_its_daemons_elsewhere) {
+  if (!find_program("mpirun")) GTEST_SKIP() << "no mpirun: apt-get install openmpi-bin";
+  assignment_.hyperparameters = {{"sagemaker_program", "train.py"},
+                                 {"sagemaker_mpi_enabled", "true"},
+                                 {"sagemaker_mpi_num_of_processes_per_host", "2"},
+                                 {"sagemaker_mpi_custom_mpi_options", "\"-v --NCCL_DEBUG WARN\""},
+                                 {"rate", "0.5"}};
+  assignment_.hosts = {"algo-1", "algo-2"};
+  auto leader = plan();
+  ASSERT_TRUE(leader) << leader.error().message;
+  std::string text = command();
+  EXPECT_TRUE(text.starts_with("mpirun --host algo-1:2,algo-2:2 -np 4 --allow-run-as-root"))
+      << text;
+  EXPECT_NE(text.find(" -x NCCL_DEBUG=WARN "), std::string::npos) << text;
+  EXPECT_NE(text.find(" -v -x "), std::string::npos) << text;
+  EXPECT_NE(text.find(" -x SM_HP_RATE -x PYTHONPATH "), std::string::npos) << text;
+  EXPECT_TRUE(text.ends_with(" /layer/bin/python -m mpi4py train.py --rate 0.5")) << text;
+  EXPECT_EQ(leader->arrangement->kind, launch::Kind::mpi_leader);
+  EXPECT_EQ(leader->arrangement->command, leader->command);
+  EXPECT_EQ(text.find(leader->arrangement->secret), std::string::npos);
+
+  assignment_.host = "algo-2";
+  auto worker = plan();
+  EXPECT_EQ(worker->arrangement->kind, launch::Kind::mpi_worker);
+  EXPECT_EQ(worker->arrangement->secret, leader->arrangement->secret);
+  EXPECT_EQ(command(), "wait for mpirun");
+  assignment_.attempt = 2;
+  EXPECT_NE(plan()->arrangement->secret, worker->arrangement->secret);
+}
+
+TEST_F(PlanTest, a_parameter_server_beside_the_script_of_each_host) {
+  assignment_.hyperparameters.emplace_back("sagemaker_parameter_server_enabled", "true");
+  launcher_.features = {"tf_config"};
+  EXPECT_FALSE(plan()->arrangement) << "there is one host";
+  assignment_.hosts = {"algo-1", "algo-2"};
+  assignment_.host = "algo-2";
   auto made = plan();
-  ASSERT_EQ(made->notices.size(), 1u);
-  EXPECT_TRUE(made->notices[0].starts_with("sagemaker_mpi_enabled has no effect here"));
+  ASSERT_TRUE(made->arrangement);
+  EXPECT_EQ(made->arrangement->kind, launch::Kind::parameter_server);
+  EXPECT_EQ(made->arrangement->command, made->command);
+  EXPECT_EQ(made->arrangement->server.back(), "1");
   EXPECT_EQ(command(), "/layer/bin/python train.py");
+  launcher_.features = {};
+  EXPECT_FALSE(plan()->arrangement) << "the framework has none";
 }
 
 TEST_F(PlanTest, a_containers_own_entry_point_has_no_script_mode) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
 
 #include "agent/checkpoints.hpp"
 #include "agent/evidence.hpp"
@@ -110,6 +113,23 @@ Result<int> conclude(Context& context, const Plan& plan, Result<ChildEnd> ended,
   return Failure(Error{Code::invalid, failure_reason(context, plan, end.exit_code)});
 }
 
+// The program between supervisor and script, where there is one. Its file holds a secret: it is for
+// the job's user alone.
+Result<> arrange(const Context& context, const Plan& plan, ChildPlan& child) {
+  if (!plan.arrangement) return {};
+  fs::path file = context.folder / "launch.json";
+  child.command = {context.program.string(), "launch", file.string()};
+  child.shown = {context.program, file};
+  std::error_code error;
+  if (fs::exists(context.folder / "run.json", error)) return {};
+  TRY(write_file_atomically(file, json::serialize(launch::to_json(*plan.arrangement)), 0400));
+  uint32_t user = context.job_user();
+  if (user != 0 && ::chown(file.c_str(), user, user) != 0) {
+    return fail_errno(errno, "giving " + file.string() + " to the job");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<int> run_script(Context& context) {
@@ -126,6 +146,7 @@ Result<int> run_script(Context& context) {
   FeedWatch feeds(context);
   RecordPatrol patrol(context);
   ChildPlan child{"run", plan.command, plan.variables, deadline_of(context), feeds.failed()};
+  TRY(arrange(context, plan, child));
   if (context.checkpoints) context.checkpoints->start();
   auto ended = context.runner->run(context, child);
   // Before they are told to end; what follows may still read the channels.

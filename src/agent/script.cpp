@@ -233,15 +233,16 @@ protocol::StringPairs script_variables(const protocol::Assignment& assignment, c
   set("SAGEMAKER_JOB_NAME", script.job_name);
   set("CURRENT_HOST", assignment.host);
   set("SAGEMAKER_REGION", script.region.empty() ? assignment.server.region : script.region);
-  for (const auto& [name, property] : kShown) {
-    set("SM_" + std::string(name), *find(shown, property));
-  }
   std::vector<std::string> channels;
   for (const auto& [name, folder] : channel_folders(assignment, host)) channels.push_back(name);
   std::sort(channels.begin(), channels.end());
-  set("SM_CHANNELS", channels);
-  set("SM_TRAINING_ENV", shown);
-  set("SM_USER_ARGS", script.arguments);
+  for (const auto& [name, property] : kShown) {
+    set("SM_" + std::string(name), *find(shown, property));
+    if (property == std::string_view("output_data_dir")) set("SM_CHANNELS", channels);
+    if (property != std::string_view("module_dir")) continue;
+    set("SM_TRAINING_ENV", shown);
+    set("SM_USER_ARGS", script.arguments);
+  }
   // Names that differ in case alone share a variable: the last one has it.
   for (const Channel& channel : assignment.channels) {
     set("SM_CHANNEL_" + python_upper(channel.name), host.ml + "/input/data/" + channel.name);

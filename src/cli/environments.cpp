@@ -12,6 +12,11 @@ Result<environments::Catalogue> load(const EnvironmentOptions& options) {
   return environments::Catalogue::load(options.file, environments::find_interpreters());
 }
 
+const char* state_of(const json::object& entry) {
+  if (json::find_bool(entry, "is_ready").value_or(false)) return "ready";
+  return json::find_bool(entry, "is_existing").value_or(false) ? "missing" : "not built";
+}
+
 }  // namespace
 
 Result<int> list_environments(const EnvironmentOptions& options) {
@@ -19,11 +24,14 @@ Result<int> list_environments(const EnvironmentOptions& options) {
   environments::Builder builder(options.folder, options.uv);
   json::array list;
   for (const environments::Recipe& recipe : catalogue.recipes()) {
-    bool is_ready = builder.find(recipe).has_value();
-    list.push_back(json::object{{"name", recipe.name},
-                                {"image", fmt::format("{}:{}", recipe.framework, recipe.version)},
-                                {"python", recipe.interpreter.program.string()},
-                                {"is_ready", is_ready}});
+    auto found = builder.find(recipe);
+    json::object entry{{"name", recipe.name},
+                       {"image", fmt::format("{}:{}", recipe.framework, recipe.version)},
+                       {"python", recipe.interpreter.program.string()},
+                       {"is_existing", recipe.existing.has_value()},
+                       {"is_ready", found.has_value()}};
+    if (!found && recipe.existing) entry["problem"] = found.error().message;
+    list.push_back(std::move(entry));
   }
   if (options.as_json) {
     fmt::print("{}\n", json::serialize(list));
@@ -33,9 +41,12 @@ Result<int> list_environments(const EnvironmentOptions& options) {
   for (const json::value& value : list) {
     const json::object& entry = value.get_object();
     fmt::print("{:<32} {:<20} {:<10} {}\n", json::find_string(entry, "name").value_or(""),
-               json::find_string(entry, "image").value_or(""),
-               json::find_bool(entry, "is_ready").value_or(false) ? "ready" : "not built",
+               json::find_string(entry, "image").value_or(""), state_of(entry),
                json::find_string(entry, "python").value_or(""));
+  }
+  for (const json::value& value : list) {
+    auto problem = json::find_string(value.get_object(), "problem");
+    if (problem) fmt::print("{}\n", *problem);
   }
   fmt::print("\nprepare one with: trainyard environments prepare <image>\n");
   return 0;

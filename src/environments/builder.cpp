@@ -13,6 +13,7 @@
 #include "base/json.hpp"
 #include "base/subprocess.hpp"
 #include "base/text.hpp"
+#include "environments/existing.hpp"
 
 namespace trainyard::environments {
 
@@ -76,11 +77,16 @@ Result<fs::path> Builder::uv() const {
 
 Environment Builder::describe(const fs::path& folder, const std::string& name,
                               const Interpreter& interpreter) const {
-  return {folder, folder / "bin/python", interpreter.prefix,
-          folder / "lib" / ("python" + interpreter.version) / "site-packages", name};
+  return {folder,
+          folder / "bin/python",
+          interpreter.prefix,
+          {folder / "lib" / ("python" + interpreter.version) / "site-packages"},
+          interpreter.version,
+          name};
 }
 
 Result<Environment> Builder::find(const Recipe& recipe) const {
+  if (recipe.existing) return inspect_existing(*recipe.existing, recipe.name);
   fs::path folder = environments_dir_ / recipe.key();
   if (::access((folder / kReady).c_str(), R_OK) != 0) {
     return fail(Code::not_found, "environment {} is not built yet", recipe.name);
@@ -90,7 +96,8 @@ Result<Environment> Builder::find(const Recipe& recipe) const {
 
 Result<Environment> Builder::ensure(const Recipe& recipe, const OnProgress& on_progress,
                                     std::stop_token stop) const {
-  if (auto found = find(recipe)) return found;
+  auto there = find(recipe);
+  if (there || recipe.existing) return there;
   TRY(make_directories(environments_dir_));
   Fd held = TRY(lock(environments_dir_ / (recipe.key() + ".lock"), on_progress, stop));
   if (auto found = find(recipe)) return found;
@@ -145,7 +152,7 @@ Result<> Builder::run_uv(std::vector<std::string> arguments, const OnProgress& o
 }
 
 Result<fs::path> Builder::make_layer(const Environment& environment, const fs::path& folder) const {
-  std::string version = environment.site_packages.parent_path().filename().string();  // python3.11
+  std::string version = "python" + environment.python_version;
   fs::path site_packages = folder / "lib" / version / "site-packages";
   TRY(make_directories(folder / "bin"));
   TRY(make_directories(site_packages));
@@ -161,10 +168,12 @@ Result<fs::path> Builder::make_layer(const Environment& environment, const fs::p
                             fmt::format("home = {}\ninclude-system-site-packages = false\n",
                                         interpreter.parent_path().string())));
   // addsitedir, and not a plain path, so that the .pth files of the shared environment count, too.
-  TRY(write_file_atomically(
-      site_packages / "_trainyard_base.pth",
-      fmt::format("import site; site.addsitedir({})\n",
-                  json::serialize(json::value(environment.site_packages.string())))));
+  std::string lines;
+  for (const fs::path& site : environment.site_folders) {
+    lines += fmt::format("import site; site.addsitedir({})\n",
+                         json::serialize(json::value(site.string())));
+  }
+  TRY(write_file_atomically(site_packages / "_trainyard_base.pth", lines));
   return folder / "bin/python";
 }
 

@@ -11,12 +11,13 @@
 
 namespace trainyard::environments {
 
-// A built environment: a virtual environment with fixed paths. Read-only for jobs.
+// An environment that is there, with fixed paths. Read-only for jobs.
 struct Environment {
-  fs::path folder;              // <environments dir>/<key>
-  fs::path python;              // folder/bin/python
-  fs::path interpreter_prefix;  // of the base interpreter; a sandbox must show it too
-  fs::path site_packages;
+  fs::path folder;                     // <environments dir>/<key>; of an existing one: its prefix
+  fs::path python;                     // folder/bin/python
+  fs::path interpreter_prefix;         // of the base interpreter; a sandbox must show it too
+  std::vector<fs::path> site_folders;  // where its packages are, first ones first
+  std::string python_version;          // "3.11"
   std::string name;
 };
 
@@ -29,7 +30,8 @@ class Builder {
   // `uv` empty: looked up on PATH, beside this program, and in build/tools/bin of the checkout.
   Builder(fs::path environments_dir, fs::path uv);
 
-  // The environment when it is ready on disk; not_found otherwise. Takes microseconds.
+  // The environment when it is ready on disk; not_found otherwise. Takes microseconds; of an
+  // existing one as long as its Python needs to start, and not_found says what it lacks.
   Result<Environment> find(const Recipe& recipe) const;
 
   // Makes it unless it is there. Safe among concurrent processes (one builds, the others wait) and

@@ -37,6 +37,7 @@ int number_of(const std::string& version) {
 }
 
 Result<std::string> python_of_tag(std::string_view digits) {
+  if (digits == "3") return std::string();  // sagemaker-scikit-learn:1.2-1-cpu-py3
   if (digits.size() < 2 || !parse_unsigned(digits)) {
     return fail(Code::invalid, "'py{}' names no Python", digits);
   }
@@ -75,6 +76,68 @@ Result<Launcher> read_launcher(const toml::table& root, const toml::table& envir
   launcher.module = environment["module"].value_or(launcher.module);
   add_variables(environment, launcher.variables);
   return launcher;
+}
+
+// {torch = "python3-torch"}, or a list of modules.
+std::map<std::string, std::string> read_modules(const toml::table& table) {
+  std::map<std::string, std::string> modules;
+  for (const std::string& name : texts(table, "modules")) modules[name] = "";
+  if (const toml::table* named = table["modules"].as_table()) {
+    for (const auto& [name, package] : *named) {
+      modules[std::string(name.str())] = package.value_or("");
+    }
+  }
+  return modules;
+}
+
+// What is taken as it is; nullopt: the environment is built from packages.
+Result<std::optional<Existing>> read_existing(const toml::table& table) {
+  bool has_path = table.contains("path");
+  bool is_distribution = table["distribution"].value_or(false);
+  if (table.contains("distribution") && !table["distribution"].is_boolean()) {
+    return fail(Code::invalid, "distribution is true or false");
+  }
+  bool has_packages = table.contains("packages");
+  int ways = int{has_path} + int{is_distribution} + int{has_packages};
+  bool is_built = ways == 0 && table.contains("pythons");  // from the companions alone
+  if (ways != 1 && !is_built) {
+    return fail(Code::invalid,
+                "an [[environment]] has one of packages (a list to build it from), path (of a "
+                "virtual environment) and distribution = true");
+  }
+  if (has_packages || is_built) return std::optional<Existing>();
+  Existing existing;
+  existing.modules = read_modules(table);
+  existing.program = "/usr/bin/python3";
+  if (has_path) {
+    fs::path folder = table["path"].value_or("");
+    if (!folder.is_absolute()) return fail(Code::invalid, "path is an absolute path of a folder");
+    existing.program = folder.lexically_normal() / "bin/python";
+  }
+  return std::optional<Existing>(std::move(existing));
+}
+
+Result<Catalogue::Entry> read_entry(const toml::table& root, const toml::table& table) {
+  Catalogue::Entry entry;
+  entry.framework = table["framework"].value_or("");
+  entry.version = table["version"].value_or("");
+  entry.aliases = texts(table, "aliases");
+  entry.repositories = texts(table, "repositories");
+  entry.pythons = texts(table, "pythons");
+  entry.existing = TRY(read_existing(table));
+  entry.launcher = TRY(read_launcher(root, table));
+  bool needs_pythons = !entry.existing && entry.pythons.empty();
+  if (entry.framework.empty() || entry.version.empty() || needs_pythons) {
+    return fail(Code::invalid, "an [[environment]] needs framework, version{}",
+                entry.existing ? "" : ", pythons");
+  }
+  if (entry.existing) return entry;
+  entry.packages = texts(table, "packages");
+  auto companions = texts(root, "companions");
+  if (table["companions"].value_or(true)) {
+    entry.packages.insert(entry.packages.end(), companions.begin(), companions.end());
+  }
+  return entry;
 }
 
 }  // namespace
@@ -122,32 +185,32 @@ Result<Catalogue> Catalogue::load(const fs::path& toml_file,
   }
   Catalogue catalogue;
   catalogue.interpreters_ = std::move(interpreters);
-  auto companions = texts(root, "companions");
   const toml::array* list = root["environment"].as_array();
   if (list == nullptr) return fail(Code::invalid, "{}: no [[environment]]", toml_file.string());
   for (const auto& node : *list) {
     const toml::table* table = node.as_table();
     if (table == nullptr) continue;
-    Entry entry;
-    entry.framework = (*table)["framework"].value_or("");
-    entry.version = (*table)["version"].value_or("");
-    entry.aliases = texts(*table, "aliases");
-    entry.repositories = texts(*table, "repositories");
-    entry.pythons = texts(*table, "pythons");
-    entry.packages = texts(*table, "packages");
-    entry.packages.insert(entry.packages.end(), companions.begin(), companions.end());
-    entry.launcher = TRY(read_launcher(root, *table));
-    if (entry.framework.empty() || entry.version.empty() || entry.pythons.empty()) {
-      return fail(Code::invalid,
-                  "{}, line {}: an [[environment]] needs framework, version, pythons",
-                  toml_file.string(), table->source().begin.line);
+    auto entry = read_entry(root, *table);
+    if (!entry) {
+      return fail(Code::invalid, "{}, line {}: {}", toml_file.string(), table->source().begin.line,
+                  entry.error().message);
     }
-    catalogue.entries_.push_back(std::move(entry));
+    catalogue.entries_.push_back(*std::move(entry));
   }
   return catalogue;
 }
 
 Result<Recipe> Catalogue::make_recipe(const Entry& entry, const std::string& asked_python) const {
+  Recipe recipe;
+  recipe.framework = entry.framework;
+  recipe.version = entry.version;
+  recipe.launcher = entry.launcher;
+  if (entry.existing) {
+    recipe.name = fmt::format("{}-{}", entry.framework, entry.version);
+    recipe.existing = entry.existing;
+    recipe.interpreter.program = entry.existing->program;
+    return recipe;
+  }
   const Interpreter* best = nullptr;
   int wanted = number_of(asked_python.empty() ? entry.pythons.front() : asked_python);
   for (const Interpreter& candidate : interpreters_) {
@@ -161,15 +224,11 @@ Result<Recipe> Catalogue::make_recipe(const Entry& entry, const std::string& ask
     return fail(Code::not_found, "{} {} needs one of Python {}, and this host has none of them",
                 entry.framework, entry.version, fmt::join(entry.pythons, ", "));
   }
-  Recipe recipe;
   recipe.name = fmt::format("{}-{}-py{}", entry.framework, entry.version,
                             replace_all(best->version, ".", ""));
-  recipe.framework = entry.framework;
-  recipe.version = entry.version;
   recipe.asked_python = asked_python;
   recipe.interpreter = *best;
   recipe.packages = entry.packages;
-  recipe.launcher = entry.launcher;
   return recipe;
 }
 

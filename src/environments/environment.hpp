@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Managed environments: from an image URI to a ready Python with a framework. The catalogue
 // (config/environments.toml) says which there are; the builder (builder.hpp) makes one with uv on
-// first use.
+// first use, or takes one that is there: a virtual environment of a team's own, or the Python of
+// the distribution.
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -21,7 +23,7 @@ struct ImageUri {
   std::string repository;  // "tensorflow-training", "tensorflow"
   std::string version;     // "2.19", "2.19.0"
   std::string processor;   // "cpu", "gpu"; empty: not said
-  std::string python;      // "3.12"; empty: not said
+  std::string python;      // "3.12"; empty: not said, or only "py3"
 
   static Result<ImageUri> parse(std::string_view text);
 };
@@ -50,14 +52,23 @@ struct Launcher {
   bool has(const std::string& feature) const { return features.contains(feature); }
 };
 
+// A Python that somebody else looks after, with its packages.
+struct Existing {
+  fs::path program;                            // "/srv/envs/x/bin/python", "/usr/bin/python3"
+  std::map<std::string, std::string> modules;  // must be importable: "torch", from "python3-torch"
+
+  bool is_distribution() const { return program == "/usr/bin/python3"; }
+};
+
 // One environment as it is to be: everything that decides its content.
 struct Recipe {
-  std::string name;          // "tensorflow-2.19.1-py311", for people, logs and commands
-  std::string framework;     // "tensorflow"
-  std::string version;       // "2.19.1"
-  std::string asked_python;  // "3.12"; empty: any
-  Interpreter interpreter;
-  std::vector<std::string> packages;  // pip requirements
+  std::string name;                    // "tensorflow-2.19.1-py311", for people, logs and commands
+  std::string framework;               // "tensorflow"
+  std::string version;                 // "2.19.1"
+  std::string asked_python;            // "3.12"; empty: any
+  Interpreter interpreter;             // of an existing one: its program alone
+  std::vector<std::string> packages;   // pip requirements
+  std::optional<Existing> existing{};  // nothing is built; `packages` is empty
   Launcher launcher;
 
   std::string key() const;  // hash of interpreter and packages: the folder's name
@@ -75,7 +86,7 @@ class Catalogue {
   // All of them, as this host would build them; those without a Python here are left out.
   std::vector<Recipe> recipes() const;
 
- private:
+  // An [[environment]] as it is written.
   struct Entry {
     std::string framework;
     std::string version;
@@ -83,9 +94,11 @@ class Catalogue {
     std::vector<std::string> repositories;
     std::vector<std::string> pythons;
     std::vector<std::string> packages;
+    std::optional<Existing> existing;
     Launcher launcher;
   };
 
+ private:
   Result<Recipe> make_recipe(const Entry& entry, const std::string& asked_python) const;
 
   std::vector<Entry> entries_;

@@ -40,6 +40,9 @@ TEST(ImageUri, the_forms_of_aws_and_of_the_command_line) {
                    "pytorch-training:2.6.0-gpu-py310-cu124-ubuntu22.04-sagemaker"),
             "pytorch-training 2.6.0 gpu 3.10");
   EXPECT_EQ(parsed("tensorflow:2.19"), "tensorflow 2.19  ");
+  EXPECT_EQ(parsed("246618743249.dkr.ecr.us-west-2.amazonaws.com/"
+                   "sagemaker-scikit-learn:1.2-1-cpu-py3"),
+            "sagemaker-scikit-learn 1.2 cpu ");
   for (std::string_view text : {"", "x", "a/b", ":1", "a:", "a:1-cpu-pyx"}) {
     EXPECT_EQ(parsed(text), "invalid") << text;
   }
@@ -49,6 +52,14 @@ TEST(Catalogue, the_nearest_python_of_the_host_is_taken) {
   EXPECT_EQ(resolved("r/tensorflow-training:2.19-cpu-py312"), "tensorflow-2.19.1-py311");
   EXPECT_EQ(resolved("r/tensorflow-training:2.19.0-cpu-py310"), "tensorflow-2.19.1-py310");
   EXPECT_EQ(resolved("tensorflow:2.16"), "tensorflow-2.16.2-py311");
+}
+
+TEST(Catalogue, scikit_learn_and_plain_python_have_environments) {
+  EXPECT_EQ(resolved("r/sagemaker-scikit-learn:1.2-1-cpu-py3"), "scikit-learn-1.2.1-py310");
+  EXPECT_EQ(resolved("r/sagemaker-scikit-learn:1.4-2-cpu-py3"), "scikit-learn-1.4.2-py310");
+  EXPECT_EQ(resolved("python:3"), "python-3-py311");
+  EXPECT_EQ(resolved("r/pytorch-training:2.5-cpu-py311"), "pytorch-2.5.1-py311");
+  EXPECT_EQ(resolved("pytorch:distribution"), "pytorch-distribution");
 }
 
 TEST(Catalogue, what_a_frameworks_images_do_comes_with_the_environment) {
@@ -79,6 +90,39 @@ TEST(Catalogue, a_launcher_is_checked_and_an_environment_goes_over_it) {
   EXPECT_EQ(launcher.module, "c:d");
   EXPECT_EQ(launcher.variables.at("X") + launcher.variables.at("Y"), "21");
   fs::remove(file);
+}
+
+// What is said of an [[environment]] that holds `lines`, beside framework and version.
+std::string said_of(std::string_view lines) {
+  fs::path file = fs::temp_directory_path() / ("entries-" + random_hex(4) + ".toml");
+  EXPECT_TRUE(write_file_atomically(
+      file, fmt::format("companions = [\"pip\"]\n[[environment]]\nframework = \"f\"\n"
+                        "version = \"1\"\n{}\n",
+                        lines)));
+  auto loaded = Catalogue::load(file, kPythons);
+  fs::remove(file);
+  if (!loaded) return loaded.error().message.substr(file.string().size());
+  Recipe recipe = loaded->recipes().at(0);
+  return fmt::format("{} {} [{}]", recipe.name, recipe.interpreter.program.string(),
+                     fmt::join(recipe.packages, " "));
+}
+
+TEST(Catalogue, an_environment_is_built_or_taken_from_a_folder_or_the_distribution) {
+  EXPECT_EQ(said_of("pythons = [\"3.11\"]\npackages = [\"x\"]"),
+            "f-1-py311 /usr/bin/python3.11 [x pip]");
+  EXPECT_EQ(said_of("pythons = [\"3.11\"]\npackages = [\"x\"]\ncompanions = false"),
+            "f-1-py311 /usr/bin/python3.11 [x]");
+  EXPECT_EQ(said_of("path = \"/srv/envs/x/\""), "f-1 /srv/envs/x/bin/python []");
+  EXPECT_EQ(said_of("distribution = true"), "f-1 /usr/bin/python3 []");
+  constexpr const char* kOneOf = "an [[environment]] has one of packages";
+  for (std::string_view lines : {"", "distribution = false", "distribution = true\npath = \"/x\"",
+                                 "packages = []\npath = \"/x\""}) {
+    EXPECT_NE(said_of(lines).find(kOneOf), std::string::npos) << lines;
+  }
+  EXPECT_EQ(said_of("path = \"envs/x\""), ", line 2: path is an absolute path of a folder");
+  EXPECT_EQ(said_of("distribution = \"yes\""), ", line 2: distribution is true or false");
+  EXPECT_EQ(said_of("packages = [\"x\"]"),
+            ", line 2: an [[environment]] needs framework, version, pythons");
 }
 
 TEST(Catalogue, an_unknown_image_names_what_is_known) {
@@ -137,14 +181,60 @@ TEST_F(BuilderTest, a_layer_sees_the_base_and_keeps_its_own) {
   auto python = find_program("/usr/bin/python3.11");
   if (!python) GTEST_SKIP() << "no /usr/bin/python3.11";
   auto environment = builder().ensure(recipe_, quiet_, {}).value();
-  ASSERT_TRUE(make_directories(environment.site_packages));
-  ASSERT_TRUE(write_file_atomically(environment.site_packages / "framework.py", "name = 'base'\n"));
+  fs::path packages = environment.site_folders.front();
+  ASSERT_TRUE(make_directories(packages));
+  ASSERT_TRUE(write_file_atomically(packages / "framework.py", "name = 'base'\n"));
   fs::create_symlink(*python, environment.python);
   auto layer = builder().make_layer(environment, folder_ / "layer").value();
   Command command;
   command.arguments = {layer.string(), "-c",
                        "import framework, sys; print(framework.name, sys.prefix)"};
   EXPECT_EQ(run(command)->output, "base " + (folder_ / "layer").string() + "\n");
+}
+
+// A virtual environment that somebody made by hand.
+class ExistingTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    Command make;
+    make.arguments = {"/usr/bin/python3", "-m", "venv", "--without-pip", folder_.string()};
+    auto made = run(make);
+    ASSERT_TRUE(made && made->exit_code == 0) << made->output;
+    recipe_.name = "ours-1";
+    recipe_.existing = Existing{folder_ / "bin/python", {{"ours", ""}}};
+  }
+  void TearDown() override { static_cast<void>(remove_tree(folder_)); }
+
+  fs::path folder_ = fs::temp_directory_path() / ("trainyard-" + random_hex(8));
+  Builder builder_{folder_ / "built", folder_ / "no-uv"};
+  Recipe recipe_;
+};
+
+TEST_F(ExistingTest, what_it_lacks_is_said) {
+  EXPECT_EQ(builder_.ensure(recipe_, nullptr, {}).error().message,
+            fmt::format("{0}/bin/python has no ours: {0}/bin/python -m pip install ours",
+                        folder_.string()));
+  recipe_.existing->program = folder_ / "elsewhere/bin/python";
+  EXPECT_NE(builder_.find(recipe_).error().message.find("path names no virtual environment"),
+            std::string::npos);
+  recipe_.existing = Existing{"/usr/bin/python3", {{"no_such", "python3-no-such"}}};
+  EXPECT_EQ(builder_.find(recipe_).error().message,
+            "/usr/bin/python3 has no no_such: apt-get install python3-no-such");
+}
+
+TEST_F(ExistingTest, a_layer_over_it_sees_its_packages) {
+  for (const auto& entry : fs::directory_iterator(folder_ / "lib")) {
+    ASSERT_TRUE(write_file_atomically(entry.path() / "site-packages/ours.py", "name = 'ours'\n"));
+  }
+  auto environment = builder_.ensure(recipe_, nullptr, {});
+  ASSERT_TRUE(environment) << environment.error().message;
+  EXPECT_EQ(environment->folder, folder_);
+  EXPECT_EQ(environment->interpreter_prefix, "/usr");
+  auto layer = builder_.make_layer(*environment, folder_ / "layer").value();
+  Command command;
+  command.arguments = {layer.string(), "-c", "import ours, sys; print(ours.name, sys.prefix)"};
+  EXPECT_EQ(run(command)->output, "ours " + (folder_ / "layer").string() + "\n");
+  EXPECT_TRUE(builder_.list()->empty()) << "nothing was built";
 }
 
 }  // namespace trainyard::environments

@@ -9,6 +9,7 @@
 #include "docker/forwarder.hpp"
 #include "fuse/fuse_front.hpp"
 #include "hydrate/daemon.hpp"
+#include "launch/arrangement.hpp"
 #include "main/client_commands.hpp"
 #include "main/remotes.hpp"
 #include "main/serve.hpp"
@@ -158,6 +159,11 @@ void add_internal(CLI::App& app, Run& run) {
   network->group("");
   network->callback(
       [file, &run] { run = [file] { return status_of(trainyard::network::hold(*file)); }; });
+  auto* launch = app.add_subcommand("launch", "Run a script and what belongs to it");
+  launch->add_option("file", *file)->required();
+  launch->group("");
+  launch->callback(
+      [file, &run] { run = [file] { return trainyard::launch::launch(*file, own_program()); }; });
   auto* hydrate = app.add_subcommand("hydrate", "Show files whose bytes come on first read");
   hydrate->add_option("file", *file)->required();
   hydrate->group("");
@@ -180,6 +186,10 @@ std::vector<std::string> take_program(int& argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Its arguments are another program's.
+  if (argc >= 2 && argv[1] == std::string_view("mpi-shell")) {
+    return trainyard::launch::mpi_shell({argv + 2, argv + argc});
+  }
   CLI::App app("Trainyard: a self-hosted training service with SageMaker's API");
   app.require_subcommand(1);
   Run run;

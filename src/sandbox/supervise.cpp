@@ -103,9 +103,10 @@ Result<Supervision> load(const fs::path& file) {
   return plan;
 }
 
-// Members of the sandbox itself are not the user's processes.
+// Members of the sandbox itself are not the user's processes; nor are mpirun and its daemons, which
+// would pass the signal on to ranks that have got it already, and kill them a second later.
 bool is_wall(const Process& process) {
-  return process.name == "bwrap";
+  return process.name == "bwrap" || process.name == "mpirun" || process.name == "orted";
 }
 
 // False where there is none yet: the walls are still being built.
