@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -160,7 +161,12 @@ Result<> forward(const fs::path& file) {
   auto self = identify(::getpid());
   if (self) TRY(write_process(pid_file(folder), *self));
   auto is_ours = [&](uint32_t peer) { return is_in_subnet(peer, subnet); };
-  Carrier(std::move(*listener), target, is_ours).run();
+  // Where its folder goes its job has gone, whoever removed it.
+  Fd watch(::inotify_init1(IN_CLOEXEC));
+  if (::inotify_add_watch(watch.get(), folder.c_str(), IN_DELETE_SELF | IN_ONLYDIR) < 0) {
+    return fail_errno(errno, "watching " + folder.string());
+  }
+  Carrier(std::move(*listener), target, is_ours).run(watch.get());
   return {};
 }
 

@@ -142,7 +142,7 @@ def test_max_runtime_stops_the_job(jobs):
     {"InputDataConfig": [{"ChannelName": "a/b", "DataSource": {"S3DataSource": {
         "S3DataType": "S3Prefix", "S3Uri": "/home/me/data"}}}]},
     {"ResourceConfig": {"InstanceType": "big", "InstanceCount": 1, "VolumeSizeInGB": 1}},
-    {"ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 1}}])
+    {"ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1001, "VolumeSizeInGB": 1}}])
 def test_bad_requests_are_validation_exceptions(jobs, change):
     with pytest.raises(ClientError) as error:
         jobs.start("print()", **change)
