@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Buckets that live in another S3 service: [s3.remotes.<name>] of the configuration."""
+import json
 import os
+import signal
+import socket
+import ssl
 import subprocess
+import threading
 
 import pytest
 from botocore.exceptions import ClientError
@@ -98,21 +103,127 @@ def test_a_wrong_configuration_is_named(tmp_path, text, told):
     assert ended.returncode == 1 and told in ended.stderr and "c.toml" in ended.stderr
 
 
+TWICE = """
+    import glob, os, time
+    files = sorted(glob.glob("/opt/ml/input/data/train/*")) or ["/opt/ml/input/data/train_0"]
+    print("BYTES", sum(len(open(path, "rb").read()) for path in files), flush=True)
+    if not os.path.exists("/opt/ml/checkpoints/second"):
+        open("/opt/ml/checkpoints/second", "w").write("x")
+        print("WAITING", flush=True)
+        time.sleep(600)
+"""
+
+
 @pytest.mark.parametrize("mode", ["File", "FastFile", "Pipe"])
 def test_a_spot_job_that_was_interrupted_finds_its_channel_again(jobs, mode):
     channels = channel("s3://lake/in")
     channels[0]["InputMode"] = mode
-    name = jobs.start("""
-        import glob, os, time
-        files = sorted(glob.glob("/opt/ml/input/data/train/*")) or ["/opt/ml/input/data/train_0"]
-        print("BYTES", sum(len(open(path, "rb").read()) for path in files), flush=True)
-        if not os.path.exists("/opt/ml/checkpoints/second"):
-            open("/opt/ml/checkpoints/second", "w").write("x")
-            print("WAITING", flush=True)
-            time.sleep(600)
-    """, InputDataConfig=channels, CheckpointConfig={"S3Uri": f"s3://{jobs.bucket}/{mode}"},
-        EnableManagedSpotTraining=True, StoppingCondition={"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 900})
+    name = jobs.start(TWICE, InputDataConfig=channels, CheckpointConfig={"S3Uri": f"s3://{jobs.bucket}/{mode}"},
+                      EnableManagedSpotTraining=True,
+                      StoppingCondition={"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 900})
     jobs.wait_for_line(name, "WAITING")
     done = subprocess.run([PROGRAM, "interrupt", name, "--data-dir", jobs.service.folder / "data"])
     assert done.returncode == 0 and jobs.wait(name)["TrainingJobStatus"] == "Completed", jobs.lines(name)
     assert jobs.lines(name).count("BYTES 5000") == 2
+
+
+@pytest.mark.parametrize("mode", ["File", "FastFile", "Pipe"])
+def test_a_job_whose_instance_was_lost_finds_its_channel_again(jobs, mode):
+    channels = channel("s3://lake/in")
+    channels[0]["InputMode"] = mode
+    name = jobs.start(TWICE, InputDataConfig=channels, CheckpointConfig={"S3Uri": f"s3://{jobs.bucket}/retry-{mode}"},
+                      RetryStrategy={"MaximumRetryAttempts": 1})
+    jobs.wait_for_line(name, "WAITING")
+    while not any("second" in key for key in jobs.keys(f"retry-{mode}/")):
+        assert jobs.describe(name)["TrainingJobStatus"] == "InProgress", jobs.lines(name)
+    supervisor = json.loads((jobs.service.folder / "data/jobs" / name / "1/algo-1/run.pid").read_text())["pid"]
+    os.kill(supervisor, signal.SIGKILL)
+    assert jobs.wait(name)["TrainingJobStatus"] == "Completed", jobs.lines(name)
+    assert jobs.lines(name).count("BYTES 5000") == 2
+
+
+class TlsFront:
+    """Speaks TLS before a server that does not, with a certificate that only its own file vouches for."""
+
+    def __init__(self, folder, port):
+        self.ca, key = folder / "front.pem", folder / "front.key"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-keyout", key, "-out", self.ca, "-days", "2", "-subj", "/CN=front",
+                        "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(self.ca, key)
+        self.target, self.count = port, 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                plain, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.carry, args=(plain,), daemon=True).start()
+
+    def carry(self, plain):
+        try:
+            inside = self.context.wrap_socket(plain, server_side=True)
+        except (ssl.SSLError, OSError):
+            return
+        self.count += 1
+        outside = socket.create_connection(("127.0.0.1", self.target))
+        back = threading.Thread(target=self.pump, args=(outside, inside), daemon=True)
+        back.start()
+        self.pump(inside, outside)
+        back.join()
+
+    @staticmethod
+    def pump(source, target):
+        try:
+            while data := source.recv(1 << 16):
+                target.sendall(data)
+        except OSError:
+            pass
+        for end in (source, target):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+@pytest.fixture
+def secure(elsewhere, jobs, tmp_path):  # jobs: has put the objects there
+    front = TlsFront(tmp_path, elsewhere.port)
+    made = []
+
+    def make(trust):
+        folder = tmp_path / f"service-{len(made)}"
+        folder.mkdir()
+        text = configuration(elsewhere, secret=elsewhere.ready["secret_key"]).replace(
+            elsewhere.ready["endpoint"], f"https://127.0.0.1:{front.port}")
+        (folder / "trainyard.toml").write_text(text + (f'ca_file = "{front.ca}"' if trust else ""))
+        made.append(Service(folder, "--config", folder / "trainyard.toml", *PLAIN_ARGUMENTS))
+        made[-1].front = front
+        return Jobs(made[-1])
+
+    yield make
+    for one in made:
+        assert one.close() == 0
+    front.listener.close()
+
+
+@pytest.mark.parametrize("mode", ["File", "FastFile", "Pipe"])
+def test_a_whole_job_over_tls(secure, mode):
+    jobs = secure(True)
+    channels = channel("s3://lake/in")
+    channels[0]["InputMode"] = mode
+    name = jobs.start(TWICE.replace("not os", "False and not os"), InputDataConfig=channels,
+                      OutputDataConfig={"S3OutputPath": f"s3://lake/tls-{mode}"})
+    assert jobs.wait(name)["TrainingJobStatus"] == "Completed", jobs.lines(name)
+    assert "BYTES 5000" in jobs.lines(name)
+    assert jobs.service.front.count > 0
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(secure):
+    with pytest.raises(ClientError, match="cannot be listed.*(certificate|self.signed)"):
+        secure(False).start("", InputDataConfig=channel("s3://lake/in"))
