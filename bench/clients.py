@@ -23,15 +23,14 @@ class Downloads:
         self.is_small, self.is_far = is_small, is_far
         self.inside = list(inside)  # words before every command: another network namespace
         self.compared = set()
-        self.runs = 0
 
     def contender(self, name, flags, command, note="", **options):
         def prepare():
             if self.is_small and self.target.exists():
                 # Not removed: for half a minute ext4 looks for inodes at every one that was just freed
                 # (recently_deleted), which would be most of what is measured.
-                self.runs += 1
-                self.target.rename(self.target.with_name(f"{self.target.name}-{self.runs}"))
+                number = sum(1 for _ in self.target.parent.glob(f"{self.target.name}-*"))
+                self.target.rename(self.target.with_name(f"{self.target.name}-{number}"))
             shutil.rmtree(self.target, ignore_errors=True)
             self.target.mkdir(parents=True)
 
