@@ -26,6 +26,7 @@ MODES = "tests/api/test_fidelity.py::test_data_types_and_modes_that_are_refused"
 ARGUMENTS = "tests/sdk/test_v2.py::test_every_argument_of_a_file_mode_job_arrives"
 PIPE = "tests/data/test_pipe.py::"
 SCRIPT = "tests/training/test_script_mode.py::"
+DISTRIBUTED = "tests/training/test_distributed.py::"
 INSTANCES = "tests/training/test_instances.py::"
 LIFE = "tests/training/test_life.py::"
 ATTEMPTS = "tests/training/test_attempts.py::"
@@ -209,6 +210,13 @@ CONTAINER = [  # what, level, words, test
     ("/opt/ml/checkpoints", "exact", "", ATTEMPTS + "test_checkpoints_are_restored_mirrored_and_only_whole"),
     ("FailureReason", "approximated", "SageMaker's form; the cause comes first: failures.md",
      "tests/training/test_failures.py::test_the_cause_comes_first"),
+    ("Distribution: parameter_server", "exact", "a server on each host, beside the script",
+     DISTRIBUTED + "test_parameter_servers_run_beside_the_script_of_each_host"),
+    ("Distribution: multi_worker_mirrored_strategy", "exact", "", DISTRIBUTED + "test_mirrored_workers_have_the_losses_of_one"),
+    ("Distribution: mpi", "approximated", "mpirun of the host, without ssh: distributed.md",
+     DISTRIBUTED + "test_mpirun_runs_ranks_on_every_instance"),
+    ("Distribution: torch_distributed", "exact", "", DISTRIBUTED + "test_torchrun_trains_with_ddp_over_gloo"),
+    ("Distribution: smdistributed, pytorchxla", "ignored", "proprietary libraries of AWS: the script starts as it is", TOOLKIT),
     ("Job credentials", "approximated", "keys in the environment; no container credential endpoint",
      SCRIPT + "test_the_job_has_its_own_s3_credentials"),
     ("SIGTERM at a stop", "approximated", "reaches the script and its children, not only process 1",

@@ -3,7 +3,7 @@
 //   {"assignment": …, "framework": "tensorflow:2.19" or "", "has_setup": false, "ml": "/opt/ml",
 //    "layer": "/folder of bin/python"}
 // and for each a line on standard output
-//   {"command": […], "variables": {…}, "notices": […]} or {"failure": "…"}
+//   {"command": […], "variables": {…}, "notices": […], "beside": "mpi_leader" or null} or {"failure": "…"}
 // usage: script_probe ENVIRONMENTS_TOML SCRATCH_FOLDER
 #include <iostream>
 
@@ -41,7 +41,9 @@ Result<json::object> plan_of(const json::object& document, const fs::path& envir
   }
   return json::object{{"command", json::to_array(plan.command)},
                       {"variables", std::move(variables)},
-                      {"notices", json::to_array(plan.notices)}};
+                      {"notices", json::to_array(plan.notices)},
+                      {"beside", plan.arrangement ? launch::to_json(*plan.arrangement)["kind"]
+                                                  : json::value(nullptr)}};
 }
 
 Result<> run(const fs::path& environments, const fs::path& folder) {

@@ -73,8 +73,9 @@ int launch(const fs::path& file, const fs::path& program) {
   }
   Result<int> ended = 1;
   if (parsed->kind == Kind::parameter_server) ended = run_with_server(*parsed);
-  if (parsed->kind == Kind::mpi_leader) ended = lead(*parsed, {program.string(), file.string()});
-  if (parsed->kind == Kind::mpi_worker) ended = work(*parsed);
+  Callback callback{program.string(), file.string()};
+  if (parsed->kind == Kind::mpi_leader) ended = lead(*parsed, callback);
+  if (parsed->kind == Kind::mpi_worker) ended = work(*parsed, callback);
   if (ended) return *ended;
   fmt::print(stderr, "ERROR: {}\n", ended.error().message);
   return 1;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <net/if.h>
 #include <signal.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,12 +8,11 @@
 #include <cstdlib>
 #include <utility>
 
-#include "base/random.hpp"
 #include "base/subprocess.hpp"
-#include "base/text.hpp"
 #include "launch/children.hpp"
 #include "launch/rank_tags.hpp"
 #include "launch/roles.hpp"
+#include "launch/shell_script.hpp"
 #include "launch/wire.hpp"
 
 namespace trainyard::launch {
@@ -30,34 +28,6 @@ constexpr std::chrono::seconds kGrace{5};            // of an mpirun that lost a
 constexpr std::chrono::seconds kTimeForTheCause{15};
 constexpr std::chrono::milliseconds kTimeForTheNews{300};
 constexpr int kStoppedBySignal = 128 + SIGTERM;
-
-// What mpirun runs in the place of ssh. It splits its option at blanks, so a path of ours must not
-// be in it.
-class ShellScript {
- public:
-  static Result<ShellScript> write(const Callback& callback) {
-    fs::path path = "/tmp/trainyard-mpi-shell-" + random_hex(8);
-    auto quoted = [](const std::string& text) {
-      return "'" + replace_all(text, "'", "'\"'\"'") + "'";
-    };
-    TRY(write_file_atomically(path,
-                              fmt::format("#!/bin/sh\nexec {} mpi-shell {} \"$@\"\n",
-                                          quoted(callback.program), quoted(callback.file)),
-                              0700));
-    return ShellScript(std::move(path));
-  }
-  ShellScript(ShellScript&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  ShellScript& operator=(ShellScript&&) = delete;
-  ~ShellScript() {
-    if (!path_.empty()) ::unlink(path_.c_str());
-  }
-
-  const fs::path& path() const { return path_; }
-
- private:
-  explicit ShellScript(fs::path path) : path_(std::move(path)) {}
-  fs::path path_;
-};
 
 // "algo-1:2" as this host is called where it has no name of its own, without walls.
 std::string with_local_name(const Arrangement& arrangement, const std::string& hosts) {
@@ -98,7 +68,7 @@ class Leader {
   Result<int> run(const Callback& callback) {
     TRY(meet_workers());
     if (signals_.is_stop_asked()) return kStoppedBySignal;
-    auto shell = TRY(ShellScript::write(callback));
+    auto shell = TRY(ShellScript::write(arrangement_, callback));
     SpawnOptions options;
     options.has_pipe = true;
     mpirun_ = TRY(spawn(runnable(arrangement_, shell.path()), options));

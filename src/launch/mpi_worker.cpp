@@ -4,6 +4,7 @@
 #include "base/file.hpp"
 #include "launch/children.hpp"
 #include "launch/roles.hpp"
+#include "launch/shell_script.hpp"
 #include "launch/wire.hpp"
 
 namespace trainyard::launch {
@@ -21,7 +22,8 @@ class Worker {
  public:
   explicit Worker(const Arrangement& arrangement) : arrangement_(arrangement) {}
 
-  Result<int> run() {
+  Result<int> run(const Callback& callback) {
+    auto shell = TRY(ShellScript::write(arrangement_, callback));
     auto listening = listen_on(arrangement_.port);
     if (!listening) {
       return fail(Code::unavailable,
@@ -129,8 +131,8 @@ class Worker {
 
 }  // namespace
 
-Result<int> work(const Arrangement& arrangement) {
-  return Worker(arrangement).run();
+Result<int> work(const Arrangement& arrangement, const Callback& callback) {
+  return Worker(arrangement).run(callback);
 }
 
 }  // namespace trainyard::launch

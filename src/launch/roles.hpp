@@ -21,6 +21,6 @@ struct Callback {
 Result<int> lead(const Arrangement& arrangement, const Callback& callback);
 
 // Runs what the leader asks for, until it says that all is over.
-Result<int> work(const Arrangement& arrangement);
+Result<int> work(const Arrangement& arrangement, const Callback& callback);
 
 }  // namespace trainyard::launch

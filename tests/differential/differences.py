@@ -4,6 +4,7 @@
 A predicate looks at one compared value: `seen.key` (a variable's name, "command", "failure", …), `seen.toolkit` and
 `seen.ours`, and the configuration. Each row must explain at least one difference, or the test fails."""
 import dataclasses
+import re
 import shlex
 from typing import Callable
 
@@ -96,18 +97,8 @@ def torchrun_by_module(seen):
     return seen.toolkit == words_as_joined(["torchrun", *seen.ours[3:]])
 
 
-def without_mpirun(seen):
-    if seen.key != "command" or not any("sagemaker_mpi_enabled" in notice for notice in seen.our_answer["notices"]):
-        return False
-    text = seen.toolkit if isinstance(seen.toolkit, str) else " ".join(seen.toolkit)
-    # The other rows are about these: quotes, the blank at the end, and .py within names.
-    squeezed = [one.replace('"', "").replace(".py", "").strip() for one in (text, " ".join(seen.ours[1:]))]
-    return text == "wait for mpirun" or text.startswith("mpirun --host ") and squeezed[0].endswith(squeezed[1])
-
-
-def without_servers(seen):
-    return seen.key == "servers" and seen.toolkit == 1 and seen.ours == 0 \
-        and any("no parameter servers are started" in notice for notice in seen.our_answer["notices"])
+def host_name_of_the_kernel(seen):
+    return seen.key == "mpirun" and re.sub(r" -x LD_PRELOAD=\S*/gethostname\S*", "", seen.toolkit) == seen.ours
 
 
 def is_preset(name):
@@ -154,15 +145,10 @@ DIFFERENCES = [
         "The torchrun program belongs to the shared environment and would not see the job's own packages.",
         torchrun_by_module),
     Difference(
-        "no mpirun",
-        "`sagemaker_mpi_enabled`: the script is started once, and the job's log says so.",
-        "mpirun needs root, ssh between hosts and an MPI in the environment.",
-        without_mpirun),
-    Difference(
-        "no parameter servers",
-        "`sagemaker_parameter_server_enabled`: TF_CONFIG is set, the script has to start the servers; the job's log says so.",
-        "The toolkit starts them from its own process, which has TensorFlow loaded; Trainyard's agent has not.",
-        without_servers),
+        "mpirun needs no gethostname",
+        "The options of mpirun without LD_PRELOAD of gethostname.so.",
+        "The toolkit preloads it so that a container seems to be called algo-1; here the kernel says so.",
+        host_name_of_the_kernel),
     Difference(
         "parameter servers of other groups",
         "A host outside of `sagemaker_distribution_instance_groups` runs its script without TF_CONFIG.",
@@ -232,12 +218,17 @@ REAL_DIFFERENCES = [
         and [word.strip() for word in shlex.split(seen.ours)] == [word.strip() for word in shlex.split(seen.toolkit)]),
 ]
 
-# What no comparison of values can show; each has a test of its own in test_toolkit.py.
+# What no comparison of values can show; each has a test of its own, in test_toolkit.py or training/test_distributed.py.
 OTHER_DIFFERENCES = [
     Difference(
         "SIGTERM reaches the script",
         "Stopping a job sends SIGTERM to the script and all it started, and SIGKILL 120 s later.",
         "In the AWS images the signal ends at a process that passes it to nobody (issue 125 of the toolkit).",
+        None),
+    Difference(
+        "mpirun without ssh",
+        "mpirun reaches the other instances through the agents there, at once, and they end with it; no sshd, no key, no root.",
+        "The toolkit starts sshd with a key that every image holds, and waits 30 s at both ends.",
         None),
 ]
 

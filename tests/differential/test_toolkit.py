@@ -53,6 +53,19 @@ def is_the_same_for_a_shell(command):
 DOCUMENTS = ("SM_TRAINING_ENV", "SM_HPS", "SM_FRAMEWORK_PARAMS", "SM_RESOURCE_CONFIG", "SM_INPUT_DATA_CONFIG")
 
 
+def apart(command):
+    """mpirun with its options as one text, whether mpi4py stands between, and the script's command."""
+    if isinstance(command, list):
+        end = command.index("PYTHONPATH") + 1
+        options, rest = " ".join(command[:end]), command[end:]
+        has_mpi4py = rest[1:3] == ["-m", "mpi4py"]
+        return options, has_mpi4py, rest[:1] + rest[3:] if has_mpi4py else rest
+    end = command.index(" -x PYTHONPATH ") + len(" -x PYTHONPATH ")
+    options, rest = command[:end].strip(), command[end:]
+    has_mpi4py = rest.split(" ")[1:3] == ["-m", "mpi4py"]
+    return options, has_mpi4py, rest.replace(" -m mpi4py", "", 1) if has_mpi4py else rest
+
+
 class Comparison:
     def __init__(self, rows):
         self.rows = rows
@@ -74,6 +87,10 @@ class Comparison:
     def compare_commands(self, job, toolkit, ours):
         """A shell's text means the same as ours only where no word needs quotes: else it is a difference of the table."""
         theirs, command = toolkit["started"]["command"], ours["command"]
+        if command[0] == "mpirun":
+            (their_options, *their_mpi4py, theirs), (options, *mpi4py, command) = apart(theirs), apart(command)
+            self.compare("mpirun", their_options, options, job, toolkit, ours)
+            self.compare("mpi4py", their_mpi4py, mpi4py, job, toolkit, ours)
         if theirs == words_as_joined(command) and is_the_same_for_a_shell(command):
             theirs = command
         self.compare("command", theirs, command, job, toolkit, ours)
@@ -87,7 +104,7 @@ class Comparison:
         if toolkit["failure"] is not None or failure is not None:
             return
         self.compare_commands(job, toolkit, ours)
-        self.compare("servers", toolkit["servers"], 0, job, toolkit, ours)
+        self.compare("servers", toolkit["servers"], int(ours["beside"] == "parameter_server"), job, toolkit, ours)
         theirs, mine = toolkit["started"]["variables"], ours["variables"]
         for name in sorted((theirs.keys() | mine.keys()) - PLATFORM):
             if name in DOCUMENTS and theirs.get(name) != mine.get(name):

@@ -11,7 +11,7 @@ BETWEEN_GRAPH = """
     kind, index = config["task"]["type"], config["task"]["index"]
     cluster = tf.train.ClusterSpec(config["cluster"])
     server = tf.distribute.Server(cluster, job_name=kind, task_index=index)
-    with tf.device(v1.train.replica_device_setter(cluster=cluster, worker_device=f"/job:{kind}/task:{index}")):
+    with v1.device(v1.train.replica_device_setter(cluster=cluster, worker_device=f"/job:{kind}/task:{index}")):
         total = v1.get_variable("total", [], initializer=tf.zeros_initializer())
         other = v1.get_variable("other", [], initializer=tf.zeros_initializer())
         step = [v1.assign_add(total, 1.0, use_locking=True), v1.assign_add(other, 2.0, use_locking=True)]

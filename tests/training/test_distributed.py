@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 
 import pytest
@@ -54,7 +55,7 @@ def losses(lines):
 def test_mirrored_workers_have_the_losses_of_one(gangs):
     alone, name = completed(gangs, TENSORFLOW, MIRRORED, 1, sagemaker_multi_worker_mirrored_strategy_enabled=True)
     expected = losses(alone.lines(name))
-    assert len(expected) == 5 and float(expected[-1]) < 0.1 * float(expected[0])
+    assert len(expected) == 5 and float(expected[-1]) < 0.5 * float(expected[0])
     jobs, name = completed(gangs, TENSORFLOW, MIRRORED, 2, sagemaker_multi_worker_mirrored_strategy_enabled=True)
     lines = jobs.lines(name)
     assert "algo-1 is worker 0 of 2" in lines and "algo-2 is worker 1 of 2" in lines
@@ -143,7 +144,6 @@ def test_without_its_package_an_environment_is_refused_in_words(own_service, tmp
 
 
 def test_a_team_brings_its_own_virtual_environment(own_service, tmp_path):
-    import subprocess
     folder = tmp_path / "envs/ours"
     subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", folder], check=True)
     next(folder.glob("lib/python3*/site-packages")).joinpath("ours.py").write_text("VERSION = 7\n")
