@@ -57,8 +57,7 @@ MpiOptions mpi_options(const PythonDict& parameters, size_t host_count) {
 
 std::vector<std::string> mpirun_command(const MpiOptions& options,
                                         const std::vector<std::string>& hosts,
-                                        const std::vector<std::string>& exported,
-                                        const std::vector<std::string>& command) {
+                                        const std::vector<std::string>& exported) {
   std::string list;
   for (const std::string& host : hosts) {
     list += (list.empty() ? "" : ",") + host;
@@ -78,7 +77,6 @@ std::vector<std::string> mpirun_command(const MpiOptions& options,
   add({"-x", "NCCL_DEBUG=" + options.nccl_debug, "-x", "LD_LIBRARY_PATH", "-x", "PATH"});
   words.insert(words.end(), options.custom.begin(), options.custom.end());
   for (const std::string& name : exported) add({"-x", name});
-  words.insert(words.end(), command.begin(), command.end());
   return words;
 }
 

@@ -20,11 +20,11 @@ struct MpiOptions {
 // sagemaker_mpi_custom_mpi_options.
 MpiOptions mpi_options(const PythonDict& parameters, size_t host_count);
 
-// `exported`: names of variables that all ranks see as the leader has them.
+// Up to where the command of the ranks follows. `exported`: names of variables that all ranks see
+// as the leader has them.
 std::vector<std::string> mpirun_command(const MpiOptions& options,
                                         const std::vector<std::string>& hosts,
-                                        const std::vector<std::string>& exported,
-                                        const std::vector<std::string>& command);
+                                        const std::vector<std::string>& exported);
 
 // The script's command as a rank runs it: a Python one under mpi4py, so that one that fails ends
 // the others.

@@ -114,10 +114,15 @@ Result<> put_under_mpirun(const Context& context, const Script& script, const Cl
   auto arrangement = arrangement_of(
       context, cluster, is_leader ? launch::Kind::mpi_leader : launch::Kind::mpi_worker);
   MpiOptions options = mpi_options(script.framework_parameters, hosts.size());
-  plan.command = is_leader ? mpirun_command(options, hosts, exported,
-                                            rank_command(std::move(plan.command), python))
-                           : std::vector<std::string>{"wait", "for", "mpirun"};
-  if (is_leader) arrangement.command = plan.command;
+  if (is_leader) {
+    arrangement.command = mpirun_command(options, hosts, exported);
+    arrangement.ranks = rank_command(std::move(plan.command), python);
+    plan.command = arrangement.command;
+    plan.command.insert(plan.command.end(), arrangement.ranks.begin(), arrangement.ranks.end());
+  } else {
+    plan.command = {"wait", "for", "mpirun"};
+  }
+  arrangement.python = python;
   arrangement.processes_per_host = options.processes_per_host;
   arrangement.secret = gang_secret(context.assignment);
   plan.arrangement = std::move(arrangement);

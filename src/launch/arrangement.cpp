@@ -38,6 +38,8 @@ std::vector<std::string> texts(const json::object& document, std::string_view ke
 json::object to_json(const Arrangement& arrangement) {
   return {{"kind", name(arrangement.kind)},
           {"command", json::to_array(arrangement.command)},
+          {"ranks", json::to_array(arrangement.ranks)},
+          {"python", arrangement.python},
           {"server", json::to_array(arrangement.server)},
           {"host", arrangement.host},
           {"hosts", json::to_array(arrangement.hosts)},
@@ -50,6 +52,8 @@ Result<Arrangement> parse_arrangement(const json::object& document) {
   Arrangement parsed;
   parsed.kind = TRY(parse_kind(TRY(json::get_string(document, "kind"))));
   parsed.command = texts(document, "command");
+  parsed.ranks = texts(document, "ranks");
+  parsed.python = json::find_string(document, "python").value_or("");
   parsed.server = texts(document, "server");
   parsed.host = TRY(json::get_string(document, "host"));
   parsed.hosts = texts(document, "hosts");

@@ -21,6 +21,8 @@ enum class Kind {
 struct Arrangement {
   Kind kind = Kind::parameter_server;
   std::vector<std::string> command;  // the script, or mpirun with its options; a worker has none
+  std::vector<std::string> ranks;    // of mpi_leader: what mpirun runs, behind its options
+  std::string python;                // of MPI: this instance's own; each has its own path
   std::vector<std::string> server;   // of parameter_server: what runs beside the script
   std::string host;                  // "algo-1": this instance
   std::vector<std::string> hosts;    // of the distribution, the leader first

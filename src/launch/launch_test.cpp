@@ -40,6 +40,8 @@ TEST(Arrangement, survives_its_file) {
   Arrangement one;
   one.kind = Kind::mpi_worker;
   one.command = {"a", "b c"};
+  one.ranks = {"r"};
+  one.python = "/p";
   one.server = {"d"};
   one.host = "algo-2";
   one.hosts = {"algo-1", "algo-2"};

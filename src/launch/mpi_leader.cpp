@@ -39,10 +39,10 @@ std::string with_local_name(const Arrangement& arrangement, const std::string& h
 
 // The command as this instance can run it: with our shell, without variables that are not set (of
 // which mpirun would warn), and over the loopback where an only instance has no eth0.
-std::vector<std::string> runnable(const Arrangement& arrangement, const fs::path& shell) {
+std::vector<std::string> runnable(const Arrangement& arrangement, const ShellScripts& scripts) {
   const auto& words = arrangement.command;
   bool has_interface = ::if_nametoindex("eth0") != 0;
-  std::vector<std::string> command{words[0], "-mca", "plm_rsh_agent", shell.string(),
+  std::vector<std::string> command{words[0], "-mca", "plm_rsh_agent", scripts.shell(),
                                    "--leave-session-attached"};
   for (size_t i = 1; i < words.size(); ++i) {
     bool is_export = words[i] == "-x" && i + 1 < words.size();
@@ -58,6 +58,11 @@ std::vector<std::string> runnable(const Arrangement& arrangement, const fs::path
     bool is_interface = words[i] == "eth0" && words[i - 1].ends_with("_tcp_if_include");
     command.push_back(is_interface && !has_interface ? "lo" : words[i]);
   }
+  command.push_back(scripts.rank());
+  for (const std::string& word : arrangement.ranks) {
+    bool is_python = &word == arrangement.ranks.data() && word == arrangement.python;
+    command.push_back(is_python ? kOwnPython : word);
+  }
   return command;
 }
 
@@ -68,10 +73,10 @@ class Leader {
   Result<int> run(const Callback& callback) {
     TRY(meet_workers());
     if (signals_.is_stop_asked()) return kStoppedBySignal;
-    auto shell = TRY(ShellScript::write(arrangement_, callback));
+    auto scripts = TRY(ShellScripts::write(arrangement_, callback));
     SpawnOptions options;
     options.has_pipe = true;
-    mpirun_ = TRY(spawn(runnable(arrangement_, shell.path()), options));
+    mpirun_ = TRY(spawn(runnable(arrangement_, scripts), options));
     while (!exit_code_) turn();
     while (auto bytes = drain()) lines_.push(*bytes);
     lines_.finish();

@@ -23,7 +23,7 @@ class Worker {
   explicit Worker(const Arrangement& arrangement) : arrangement_(arrangement) {}
 
   Result<int> run(const Callback& callback) {
-    auto shell = TRY(ShellScript::write(arrangement_, callback));
+    auto scripts = TRY(ShellScripts::write(arrangement_, callback));
     auto listening = listen_on(arrangement_.port);
     if (!listening) {
       return fail(Code::unavailable,

@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
+
 #include "base/text.hpp"
 #include "launch/wire.hpp"
 
@@ -16,19 +18,31 @@ std::string quoted(const std::string& text) {
 
 }  // namespace
 
-Result<ShellScript> ShellScript::write(const Arrangement& arrangement, const Callback& callback) {
+Result<ShellScripts> ShellScripts::write(const Arrangement& arrangement, const Callback& callback) {
   constexpr size_t kEnough = 16;
   std::string name = signature(arrangement.secret, "the shell's name").substr(0, kEnough);
-  fs::path path = "/tmp/trainyard-mpi-shell-" + name;
-  TRY(write_file_atomically(path,
+  ShellScripts scripts;
+  scripts.shell_ = "/tmp/trainyard-mpi-shell-" + name;
+  scripts.rank_ = "/tmp/trainyard-mpi-rank-" + name;
+  TRY(write_file_atomically(scripts.shell_,
                             fmt::format("#!/bin/sh\nexec {} mpi-shell {} \"$@\"\n",
                                         quoted(callback.program), quoted(callback.file)),
                             0700));
-  return ShellScript(std::move(path));
+  const char* path = std::getenv("PATH");
+  TRY(write_file_atomically(
+      scripts.rank_,
+      fmt::format("#!/bin/sh\nPATH={}\nexport PATH\n"
+                  "[ \"$1\" != {} ] || {{ shift; set -- {} \"$@\"; }}\nexec \"$@\"\n",
+                  quoted(path == nullptr ? "/usr/bin:/bin" : path), kOwnPython,
+                  quoted(arrangement.python)),
+      0700));
+  return scripts;
 }
 
-ShellScript::~ShellScript() {
-  if (!path_.empty()) ::unlink(path_.c_str());
+ShellScripts::~ShellScripts() {
+  for (const std::string* path : {&shell_, &rank_}) {
+    if (!path->empty()) ::unlink(path->c_str());
+  }
 }
 
 }  // namespace trainyard::launch

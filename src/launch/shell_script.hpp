@@ -1,28 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <utility>
+#include <string>
 
 #include "launch/roles.hpp"
 
 namespace trainyard::launch {
 
-// The program that mpirun runs in the place of ssh: a file of a plain name, because mpirun splits
-// its option at blanks, and of the same name on all instances, because its daemons look for it,
-// too. Removed with the object.
-class ShellScript {
+// Small programs of an instance that mpirun and its daemons call by names which are the same on all
+// instances: mpirun splits its options at blanks, its daemons look for what stands for ssh, too,
+// and the Python of each instance lies elsewhere. Removed with the object.
+class ShellScripts {
  public:
-  static Result<ShellScript> write(const Arrangement& arrangement, const Callback& callback);
-  ShellScript(ShellScript&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  ShellScript& operator=(ShellScript&&) = delete;
-  ~ShellScript();
+  static Result<ShellScripts> write(const Arrangement& arrangement, const Callback& callback);
+  ShellScripts(ShellScripts&& other) noexcept = default;
+  ShellScripts& operator=(ShellScripts&&) = delete;
+  ~ShellScripts();
 
-  const fs::path& path() const { return path_; }
+  // In the place of ssh.
+  const std::string& shell() const { return shell_; }
+  // Runs a rank with the PATH and the Python of its own instance.
+  const std::string& rank() const { return rank_; }
 
  private:
-  explicit ShellScript(fs::path path) : path_(std::move(path)) {}
+  ShellScripts() = default;
 
-  fs::path path_;
+  std::string shell_;
+  std::string rank_;
 };
+
+// What stands for the instance's own Python in the command of a rank.
+constexpr const char* kOwnPython = "@python";
 
 }  // namespace trainyard::launch
