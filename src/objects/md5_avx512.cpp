@@ -29,11 +29,13 @@ constexpr int kFunctions[] = {0xca, 0xe4, 0x96, 0x39};
 
 template <size_t kStep>
 TRAINYARD_WIDE inline void step(Word& a, Word b, Word c, Word d, const Words& words) {
-  Word mixed = _mm512_ternarylogic_epi32(b, c, d, kFunctions[kStep / 16]);
+  constexpr int kFunction = kFunctions[kStep / 16];  // without -O these must be constants
+  constexpr int kRotation = md5::rotation(kStep);
+  Word mixed = _mm512_ternarylogic_epi32(b, c, d, kFunction);
   Word added = _mm512_set1_epi32(static_cast<int>(md5::kAdded[kStep]));
   Word sum = _mm512_add_epi32(_mm512_add_epi32(a, words[md5::word(kStep)]), added);
   sum = _mm512_add_epi32(sum, mixed);
-  a = _mm512_add_epi32(b, _mm512_rol_epi32(sum, md5::rotation(kStep)));
+  a = _mm512_add_epi32(b, _mm512_rol_epi32(sum, kRotation));
 }
 
 template <size_t... kFours>
