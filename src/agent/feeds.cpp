@@ -19,10 +19,11 @@ Error download_error(const std::string& text) {
 }
 
 std::optional<Error> lost(const Channel& channel) {
-  return Error{Code::internal,
-               fmt::format("the process that feeds channel {} was lost: somebody or the kernel killed "
-                           "it (see dmesg for memory); a RetryStrategy lets the job begin again",
-                           channel.name)};
+  return Error{
+      Code::internal,
+      fmt::format("the process that feeds channel {} was lost: somebody or the kernel killed it "
+                  "(see dmesg for memory); a RetryStrategy lets the job begin again",
+                  channel.name)};
 }
 
 std::optional<Error> error_of(const Channel& channel, const fs::path& state) {

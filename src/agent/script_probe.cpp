@@ -3,7 +3,8 @@
 //   {"assignment": …, "framework": "tensorflow:2.19" or "", "has_setup": false, "ml": "/opt/ml",
 //    "layer": "/folder of bin/python"}
 // and for each a line on standard output
-//   {"command": […], "variables": {…}, "notices": […], "beside": "mpi_leader" or null} or {"failure": "…"}
+//   {"command": […], "variables": {…}, "notices": […], "beside": "mpi_leader" or null}
+// or {"failure": "…"}
 // usage: script_probe ENVIRONMENTS_TOML SCRATCH_FOLDER
 #include <iostream>
 
