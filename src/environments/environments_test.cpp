@@ -83,7 +83,7 @@ TEST(Catalogue, a_launcher_is_checked_and_an_environment_goes_over_it) {
     return Catalogue::load(file, kPythons);
   };
   EXPECT_NE(load("no", "l").error().message.find("unknown feature 'no'"), std::string::npos);
-  EXPECT_EQ(load("torchrun", "m").error().message, "there is no [launcher.m]");
+  EXPECT_TRUE(load("torchrun", "m").error().message.ends_with("there is no [launcher.m]"));
   auto loaded = load("torchrun", "l");
   ASSERT_TRUE(loaded);
   Launcher launcher = loaded->recipes().at(0).launcher;

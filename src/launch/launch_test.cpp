@@ -27,6 +27,17 @@ TEST(RankTags, a_line_names_the_rank_and_its_host) {
   EXPECT_EQ(with_host_of_rank("[1,0]<stdout>:x", {}, 0), "[1,0]<stdout>:x");
 }
 
+TEST(RankTags, pieces_of_lines_are_put_together) {
+  RankLines lines;
+  EXPECT_EQ(lines.join("[1,1]<stdout>:runs[1,1]<stdout>:"), "[1,1]<stdout>:runs");
+  EXPECT_EQ(lines.join("[1,0]<stdout>:a[1,1]<stdout>:b"), "[1,1]<stdout>:b");
+  EXPECT_EQ(lines.join("[1,0]<stdout>:"), "[1,0]<stdout>:a");
+  EXPECT_EQ(lines.join("[1,0]<stdout>:x[0] = [1,2]"), "[1,0]<stdout>:x[0] = [1,2]");
+  for (const char* line : {"", "[", "a [1,0]<stdout>:b", "[1,0]<stdout>"}) {
+    EXPECT_EQ(lines.join(line), line);
+  }
+}
+
 TEST(RankTags, what_failed_first_is_read_last) {
   EXPECT_EQ(without_tags("a\n[1,mpirank:1,algo-1]<stderr>:Traceback (most recent call last):\n"
                          "[1,mpirank:0,algo-1]<stdout>:epoch 1\n"

@@ -166,8 +166,9 @@ class Leader {
 
   const Arrangement& arrangement_;
   Signals signals_;
+  RankLines pieces_;
   LineSplitter lines_{[this](std::string_view line) {
-    say(with_host_of_rank(line, arrangement_.hosts, arrangement_.processes_per_host));
+    say(with_host_of_rank(pieces_.join(line), arrangement_.hosts, arrangement_.processes_per_host));
   }};
   std::vector<Worker> workers_;
   Child mpirun_;

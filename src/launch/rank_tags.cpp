@@ -46,7 +46,37 @@ std::optional<Tag> parse_tag(std::string_view line, bool is_named) {
   return tag;
 }
 
+// Where a tag with its colon stands behind `from`, and its length; npos: nowhere.
+std::pair<size_t, size_t> find_tag(std::string_view line, size_t from) {
+  for (size_t at = line.find('[', from); at != std::string_view::npos;
+       at = line.find('[', at + 1)) {
+    auto tag = parse_tag(line.substr(at), false);
+    if (!tag) continue;
+    size_t length = line.size() - at - tag->rest.size();
+    if (line[at + length - 1] == ':') return {at, length};
+  }
+  return {std::string_view::npos, 0};
+}
+
 }  // namespace
+
+std::string RankLines::join(std::string_view line) {
+  auto [at, length] = find_tag(line, 0);
+  if (at != 0) return std::string(line);
+  for (;;) {
+    std::string tag(line.substr(at, length));
+    auto [next, next_length] = find_tag(line, at + length);
+    std::string_view text = line.substr(at + length, next - at - length);
+    if (next != std::string_view::npos) {
+      begun_[tag] += text;
+      at = next;
+      length = next_length;
+      continue;
+    }
+    auto begun = begun_.extract(tag);
+    return tag + (begun.empty() ? "" : begun.mapped()) + std::string(text);
+  }
+}
 
 std::string with_host_of_rank(std::string_view line, const std::vector<std::string>& hosts,
                               int processes_per_host) {
