@@ -60,7 +60,8 @@ def test_a_queued_job_is_stopped_at_once(jobs):
     queued = jobs.start("print('never')")
     jobs.sagemaker.stop_training_job(TrainingJobName=queued)
     assert jobs.wait(queued)["SecondaryStatus"] == "Stopped"
-    assert jobs.phases(queued) == ["Starting", "Pending", "Stopping", "Stopped"]
+    # Pending, when the scheduler saw it before the stop came.
+    assert [phase for phase in jobs.phases(queued) if phase != "Pending"] == ["Starting", "Stopping", "Stopped"]
     for name in running:
         jobs.sagemaker.stop_training_job(TrainingJobName=name)
     for name in running:
