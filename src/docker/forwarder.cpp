@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -163,10 +164,17 @@ Result<> forward(const fs::path& file) {
   auto is_ours = [&](uint32_t peer) { return is_in_subnet(peer, subnet); };
   // Where its folder goes its job has gone, whoever removed it.
   Fd watch(::inotify_init1(IN_CLOEXEC));
-  if (::inotify_add_watch(watch.get(), folder.c_str(), IN_DELETE_SELF | IN_ONLYDIR) < 0) {
-    return fail_errno(errno, "watching " + folder.string());
+  // Told by the folder above: what containers have mounted keeps an inode alive that has no name.
+  if (::inotify_add_watch(watch.get(), folder.parent_path().c_str(), IN_DELETE | IN_ONLYDIR) < 0) {
+    return fail_errno(errno, "watching " + folder.parent_path().string());
   }
-  Carrier(std::move(*listener), target, is_ours).run(watch.get());
+  Carrier carrier(std::move(*listener), target, is_ours);
+  std::error_code error;
+  while (fs::exists(folder, error)) {
+    carrier.run(watch.get());
+    std::array<char, 4096> events;
+    static_cast<void>(!::read(watch.get(), events.data(), events.size()));
+  }
   return {};
 }
 
