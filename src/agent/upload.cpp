@@ -62,10 +62,13 @@ Result<> upload_all(const Context& context) {
   return {};
 }
 
-// What instances hand to their leader lies beside the job's output until it is merged.
+// What instances hand to their leader lies beside the job's output until it is merged. Each attempt
+// has its own: what an earlier one handed over is no part of this one's model.
 S3Uri handed_over(const Context& context, const std::string& host, const char* name) {
-  auto output = S3Uri::parse(context.assignment.output_s3_uri).value_or(S3Uri{});
-  return output.join(context.assignment.job_name + "/.instances/" + host + "/" + name);
+  const protocol::Assignment& assignment = context.assignment;
+  auto output = S3Uri::parse(assignment.output_s3_uri).value_or(S3Uri{});
+  return output.join(
+      fmt::format("{}/.instances/{}/{}/{}", assignment.job_name, assignment.attempt, host, name));
 }
 
 constexpr auto kMerged = std::to_array<std::pair<const char*, const char*>>(
@@ -117,13 +120,14 @@ Result<> merge_instances(const Context& context) {
   return {};
 }
 
+// That of earlier attempts, too. What stays behind harms nobody.
 void forget_handed_over(const Context& context) {
-  for (const std::string& host : context.assignment.hosts) {
-    for (const auto& [name, archive] : kMerged) {
-      S3Uri object = handed_over(context, host, archive);
-      transfer::S3Client client(context.s3_access(object.bucket));
-      static_cast<void>(client.remove(object));
-    }
+  S3Uri all = handed_over(context, "", "");
+  all.key = all.key.substr(0, all.key.find("/.instances/")) + "/.instances/";
+  transfer::S3Client client(context.s3_access(all.bucket));
+  auto objects = client.list(all);
+  for (size_t i = 0; objects && i < objects->size(); ++i) {
+    static_cast<void>(client.remove({all.bucket, (*objects)[i].key}));
   }
 }
 
@@ -132,11 +136,11 @@ Result<> upload_share(const Context& context) {
   bool is_merged = context.has_peers() && context.assignment.is_output_compressed;
   if (!is_merged) return upload_all(context);
   if (!context.is_leader()) return context.is_given_up ? Result<>() : hand_over(context);
-  // Without the others when one of them failed: nothing waits for those that may never come.
-  bool are_others_done = context.await_others({});
-  if (are_others_done) TRY(merge_instances(context));
+  // When one of them failed nothing waits for the others, but what they handed over is not lost.
+  context.await_others({});
+  TRY(merge_instances(context));
   TRY(upload_all(context));
-  if (are_others_done) forget_handed_over(context);
+  forget_handed_over(context);
   return {};
 }
 

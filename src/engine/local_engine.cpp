@@ -94,7 +94,8 @@ Result<std::vector<Handle>> LocalEngine::start(const Gang& gang) {
   std::vector<Handle> fresh;
   for (const protocol::Assignment& assignment : gang.instances) {
     fs::path folder = folder_of_instance(options_.jobs_dir, assignment);
-    bool is_there = fs::exists(folder);
+    std::error_code error;
+    bool is_there = fs::exists(folder, error);
     if (!is_there) fresh.push_back(Handle{folder.string()});
     auto handle = start_one(assignment, network);
     if (!handle) {

@@ -118,7 +118,8 @@ Result<> Scheduler::place(const std::vector<const jobs::Job*>& waiting,
   std::iota(free_gpus.begin(), free_gpus.end(), 0);
   for (const auto& [name, instances] : taken) {
     if (instances.empty()) continue;
-    running.push_back(within(options_.capacity, TRY(need_of(name))));
+    // One that cannot be read takes no room, and fails when it is placed.
+    running.push_back(within(options_.capacity, need_of(name).value_or(Resources{})));
     for (const jobs::Instance& instance : instances) {
       std::erase_if(free_gpus, [&](int64_t gpu) {
         return std::find(instance.gpus.begin(), instance.gpus.end(), gpu) != instance.gpus.end();
@@ -128,7 +129,7 @@ Result<> Scheduler::place(const std::vector<const jobs::Job*>& waiting,
   std::vector<Waiting> queue;
   for (const jobs::Job* job : waiting) {
     if (queue.size() == kLookahead) break;
-    queue.push_back({job->name, TRY(need_of(job->name)), job->created});
+    queue.push_back({job->name, need_of(job->name).value_or(Resources{}), job->created});
   }
   auto choices = choose(options_.capacity, queue, running, clock_.now());
   for (size_t i = 0; i < choices.size(); ++i) {

@@ -75,7 +75,7 @@ def test_each_instance_is_told_its_own_gpus(own_service):
 @pytest.mark.parametrize("text, wrong", [
     ('["ml.x"]\nvcpus = -1', "vcpus is a number that is not negative"),
     ('["ml.x"]\ncores = 1', "'cores' is no member"),
-    ('["p3"]\nvcpus = 1', 'begin with \\"ml.\\"'),
+    ('["p3"]\nvcpus = 1', 'begin with "ml."'),
     ('vcpus = 1', "it is no table"), ('[', "instance-types.toml")])
 def test_a_file_of_types_that_is_wrong_is_told_with_its_place(tmp_path, text, wrong):
 
@@ -84,4 +84,4 @@ def test_a_file_of_types_that_is_wrong_is_told_with_its_place(tmp_path, text, wr
     ended = subprocess.run([PROGRAM, "serve", "--listen", "127.0.0.1:0", "--data-dir", tmp_path / "data",
                             "--instance-types", file], capture_output=True, text=True, timeout=30)
     assert ended.returncode != 0
-    assert wrong in ended.stderr or wrong.replace("\\", "") in ended.stderr, ended.stderr
+    assert wrong in ended.stderr, ended.stderr

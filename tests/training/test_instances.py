@@ -115,7 +115,55 @@ def test_the_first_instance_that_fails_ends_the_job_and_is_named(jobs):
     assert reason.startswith("AlgorithmError: ExecuteUserScriptError:"), reason
     assert 'ValueError: no such luck' in reason
     assert reason.endswith("(algo-2 was the first of 3 instances to fail)"), reason
-    assert jobs.archive(name)["state"] == b"algo-1"
+    # Artifacts of a failed job are those of all instances that could hand theirs over, merged in order.
+    assert jobs.archive(name)["state"] == b"algo-2"
+
+
+def test_what_finished_instances_handed_over_is_not_lost_when_another_one_fails(jobs):
+    name = jobs.start("""
+        import os, time
+        host = os.environ["SM_CURRENT_HOST"]
+        open(os.environ["SM_MODEL_DIR"] + "/" + host, "w").write(host)
+        if host == "algo-3":
+            print("is done", flush=True)
+        elif host == "algo-2":
+            time.sleep(4)
+            raise SystemExit(3)
+        else:
+            time.sleep(600)
+    """, ResourceConfig=resources(3))
+    done = jobs.wait(name, seconds=60)
+    assert "algo-2 was the first of 3" in done["FailureReason"], done
+    assert sorted(jobs.archive(name)) == ["algo-1", "algo-2", "algo-3"]
+    assert not [key for key in jobs.keys(f"out/{name}/") if ".instances" in key]
+
+
+def test_a_model_is_of_one_attempt(own_service):
+    service = own_service(*PLAIN_ARGUMENTS)
+    jobs = Jobs(service)
+    name = jobs.start("""
+        import os, time
+        host, first = os.environ["SM_CURRENT_HOST"], not os.path.exists("/opt/ml/checkpoints/again")
+        if first and host == "algo-2":
+            open(os.environ["SM_MODEL_DIR"] + "/of-the-first-attempt", "w").write(host)
+        elif first:
+            open("/opt/ml/checkpoints/again", "w").write("1")
+            print("runs", flush=True)
+            time.sleep(600)
+        if host == "algo-1":
+            open(os.environ["SM_MODEL_DIR"] + "/weights", "w").write(host)
+    """, ResourceConfig=resources(2), RetryStrategy={"MaximumRetryAttempts": 1},
+        CheckpointConfig={"S3Uri": f"s3://{jobs.bucket}/checkpoints"})
+    wait_for_lines(jobs, name, "runs", 1)
+    deadline = time.monotonic() + 60
+    while not (jobs.keys("checkpoints/") and any(".instances" in key for key in jobs.keys(f"out/{name}/"))):
+        assert time.monotonic() < deadline, jobs.lines(name)
+        time.sleep(0.02)
+    for pid in processes_of(service, name, "algo-1"):
+        os.kill(pid, signal.SIGKILL)
+    assert jobs.wait(name)["TrainingJobStatus"] == "Completed", jobs.lines(name)
+    assert sorted(jobs.archive(name)) == ["weights"]
+    assert not [key for key in jobs.keys(f"out/{name}/") if ".instances" in key]
 
 
 def test_an_instance_that_hangs_in_a_signal_handler_does_not_hold_up_a_failed_job(jobs):

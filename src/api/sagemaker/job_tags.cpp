@@ -29,11 +29,11 @@ std::optional<aws::Fault> check_job_tags(const json::object& request) {
   for (const auto& [key, value] : own_tags(request)) {
     if (key == kRecords && protocol::parse_record_policy(value)) continue;
     if (key == kSharding && value == "bytes") continue;
-    if (key == kEngine && (value == "local" || value == "docker" || value == "slurm")) continue;
+    if (key == kEngine && (value == "local" || value == "docker")) continue;
     return aws::Fault{
         "ValidationException",
         fmt::format("Tag '{}' = '{}' means nothing to Trainyard; there are {} = report, fail, "
-                    "skip-object or ignore, {} = bytes, and {} = local, docker or slurm",
+                    "skip-object or ignore, {} = bytes, and {} = local or docker",
                     key, value, kRecords, kSharding, kEngine)};
   }
   return std::nullopt;

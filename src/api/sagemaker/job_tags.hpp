@@ -5,7 +5,7 @@
 //   trainyard:records   what broken TFRecords in a channel mean: report (in the log), fail,
 //                       skip-object (leave the file out), ignore (do not look)
 //   trainyard:sharding  bytes: ShardedByS3Key deals out objects by their bytes, not their number
-//   trainyard:engine    local, docker or slurm: where it runs, whatever the service's rules say
+//   trainyard:engine    local or docker: where it runs, whatever the service's rules say
 #pragma once
 
 #include <optional>
